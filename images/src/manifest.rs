@@ -1,0 +1,68 @@
+//! What an image is, as data.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The BLAKE3 digest of some content, 64 hexadecimal digits.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Digest(String);
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an image holds and how it configures the partition that boots it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// The parts of the initramfs, each an uncompressed cpio archive (newc), in the order in which
+    /// they are laid behind each other in memory.
+    pub initramfs: Vec<Blob>,
+    /// Words for the kernel's command line, behind what the back end needs and before what the
+    /// cluster file adds.
+    #[serde(default)]
+    pub cmdline: String,
+    /// The profile for a partition that names none.
+    #[serde(default)]
+    pub profile: Option<String>,
+    /// What the partition runs. (guest-init reads them from the initramfs; here for `image show`.)
+    #[serde(default)]
+    pub workloads: Vec<protocol::Workload>,
+}
+
+/// A kernel, unpacked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kernel {
+    /// `uname -r`, such as `6.12.117+deb12-rt-amd64`.
+    pub release: String,
+    /// The uncompressed ELF file (`vmlinux`).
+    pub vmlinux: Blob,
+    /// Every module of this kernel that the image builder was asked for, as a cpio archive; also one
+    /// of the `initramfs` parts.
+    pub modules: Blob,
+    /// Where it came from, for people: `linux-image-6.1.0-56-cloud-amd64 6.1.192-2`.
+    pub origin: String,
+}
+
+/// Some content in the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Blob {
+    /// What names it.
+    pub digest: Digest,
+    /// Bytes.
+    pub size: u64,
+}

@@ -1,0 +1,1 @@
+//! The supervisor and command line of partitiond.

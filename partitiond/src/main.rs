@@ -1,0 +1,2 @@
+//! `partitiond`: the command.
+fn main() {}
