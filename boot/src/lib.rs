@@ -1,6 +1,13 @@
 //! A kernel into a partition: the Linux boot protocol, ACPI tables built in code, and the back ends
 //! that start a kernel on CPUs and memory of its own.
 
-#![deny(missing_docs)]
-
+pub mod acpi;
+pub mod bare;
+pub mod boot_params;
+pub mod command_line;
+pub mod kernel;
+pub mod kernel_log;
+pub mod layout;
+pub mod memory;
+pub mod page_tables;
 pub mod units;

@@ -166,7 +166,10 @@ mod tests {
         assert!(matches!("1,,2".parse::<CpuSet>(), Err(ParseCpuSetError::Part(_))));
         assert!(matches!("+1".parse::<CpuSet>(), Err(ParseCpuSetError::Part(_))));
         assert!(matches!("0-4294967295".parse::<CpuSet>(), Err(ParseCpuSetError::TooLarge(_))));
-        assert!(matches!("99999999999999999999".parse::<CpuSet>(), Err(ParseCpuSetError::TooLarge(_))));
+        assert!(matches!(
+            "99999999999999999999".parse::<CpuSet>(),
+            Err(ParseCpuSetError::TooLarge(_))
+        ));
     }
 
     proptest::proptest! {

@@ -1,0 +1,22 @@
+//! The bare back end: a kernel on CPUs and memory taken from the running one, with no hypervisor.
+//!
+//! [`Instance::start`] takes CPUs from the host, fills memory with kernel, initramfs and tables, and
+//! sends a CPU there. [`Instance::adopt`] finds one that another process started. Isolation is by
+//! construction, not by hardware: the second kernel knows of nothing but its own CPUs and memory,
+//! but runs with full privilege.
+
+mod cpus;
+mod instance;
+mod low_memory;
+mod real_mode;
+mod sys;
+mod trampoline;
+
+pub use cpus::{Cpu, CpuError, Starter, Stopped};
+pub use instance::{Failure, Guard, Instance, Record, Spec, StartError, Step};
+pub use low_memory::{LowMemory, LowWindow, NoWindow};
+pub use real_mode::RealModeCode;
+pub use sys::{
+    DevMemError, HotplugError, HugetlbError, HugetlbFile, LowMemoryError, NodeShare, PageSize,
+    TscClock, is_online, read_low_memory,
+};

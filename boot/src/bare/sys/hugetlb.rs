@@ -1,0 +1,408 @@
+//! A partition's memory in huge pages.
+//!
+//! The pages belong to a file on hugetlbfs, which holds them after this process is gone. Their
+//! physical addresses are in `/proc/self/pagemap`; they are mapped again in the order of those, so
+//! that what is contiguous physically is so here too.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::ptr::NonNull;
+
+use serde::{Deserialize, Serialize};
+use vm_memory::mmap::MmapRegionBuilder;
+use vm_memory::{GuestAddress, GuestRegionMmap};
+
+use crate::memory::{PartitionMemory, Segment};
+use crate::units::{Bytes, NodeId, PhysAddr};
+
+/// The size of a huge page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PageSize {
+    /// 2 MiB.
+    #[default]
+    Large,
+    /// 1 GiB.
+    Giant,
+}
+
+impl PageSize {
+    /// Bytes in a page.
+    pub fn bytes(self) -> Bytes {
+        match self {
+            Self::Large => Bytes::mib(2),
+            Self::Giant => Bytes::gib(1),
+        }
+    }
+}
+
+/// Memory wanted from one node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeShare {
+    /// The node.
+    pub node: NodeId,
+    /// How much, a multiple of the page size.
+    pub size: Bytes,
+}
+
+/// Why a partition's memory cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum HugetlbError {
+    /// the file system or the file cannot be used
+    #[error("the partition's memory file {} cannot be {action}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// not enough huge pages
+    #[error(
+        "the host has no {size} of huge pages left on {node}: stop something, or give the host \
+         fewer partitions"
+    )]
+    NoPages {
+        /// How much.
+        size: Bytes,
+        /// Where.
+        node: NodeId,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// physical addresses are hidden
+    #[error(
+        "the physical addresses of the partition's memory cannot be read (/proc/self/pagemap): root is needed"
+    )]
+    Hidden,
+    /// some size is not a multiple of the page size
+    #[error("{0} is not a multiple of the huge page size, {1}")]
+    Uneven(Bytes, Bytes),
+    /// vm-memory refused the regions
+    #[error("the partition's memory cannot be mapped: {0}")]
+    Regions(String),
+}
+
+/// A file on hugetlbfs that holds a partition's memory.
+#[derive(Debug)]
+pub struct HugetlbFile {
+    path: PathBuf,
+    file: File,
+    page_size: PageSize,
+    size: Bytes,
+}
+
+impl HugetlbFile {
+    /// Makes a file with `shares` of memory; an old one of that name goes first. The pages come
+    /// zeroed from the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`HugetlbError`]; nothing is left behind then.
+    pub fn create(
+        path: &Path,
+        page_size: PageSize,
+        shares: &[NodeShare],
+    ) -> Result<Self, HugetlbError> {
+        let size = shares.iter().fold(0_u64, |sum, share| sum.saturating_add(share.size.0));
+        for share in shares {
+            if share.size.0 % page_size.bytes().0 != 0 {
+                return Err(HugetlbError::Uneven(share.size, page_size.bytes()));
+            }
+        }
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(file_error(path, "replaced")(error));
+            }
+            _ => {}
+        }
+        let file = open(path, OpenOptions::new().create_new(true))?;
+        let made = Self { path: path.to_owned(), file, page_size, size: Bytes(size) };
+        match made.fill(shares) {
+            Ok(()) => Ok(made),
+            Err(error) => {
+                let _ = fs::remove_file(path);
+                Err(error)
+            }
+        }
+    }
+
+    /// Opens a file that was made before.
+    ///
+    /// # Errors
+    ///
+    /// [`HugetlbError::File`] where it is not there.
+    pub fn open(path: &Path, page_size: PageSize) -> Result<Self, HugetlbError> {
+        let file = open(path, &mut OpenOptions::new())?;
+        let size = file.metadata().map_err(file_error(path, "examined"))?.len();
+        Ok(Self { path: path.to_owned(), file, page_size, size: Bytes(size) })
+    }
+
+    /// Gives the pages back to the host.
+    ///
+    /// # Errors
+    ///
+    /// [`HugetlbError::File`] where the file cannot be removed; it is no error where it is gone.
+    pub fn remove(path: &Path) -> Result<(), HugetlbError> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(file_error(path, "removed")(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Allocates every page, each share on its node.
+    fn fill(&self, shares: &[NodeShare]) -> Result<(), HugetlbError> {
+        self.file.set_len(self.size.0).map_err(file_error(&self.path, "enlarged"))?;
+        let mut offset = 0;
+        for share in shares {
+            allocate(&self.file, offset, share.size.0, share.node).map_err(|source| {
+                HugetlbError::NoPages { size: share.size, node: share.node, source }
+            })?;
+            offset += share.size.0;
+        }
+        Ok(())
+    }
+
+    /// Maps the memory in physical order.
+    ///
+    /// # Errors
+    ///
+    /// [`HugetlbError`] where physical addresses are hidden from us.
+    pub fn map(&self) -> Result<(PartitionMemory, Vec<Segment>), HugetlbError> {
+        let runs = self.runs()?;
+        let mut segments: Vec<Segment> = Vec::new();
+        for run in &runs {
+            match segments.last_mut() {
+                Some(last) if last.end() == run.physical => last.size.0 += run.length,
+                _ => segments.push(Segment { start: run.physical, size: Bytes(run.length) }),
+            }
+        }
+        let page = self.page_size.bytes().0;
+        let area = Mapping::reserve(self.size.0, page).map_err(file_error(&self.path, "mapped"))?;
+        let mut at = 0;
+        for run in &runs {
+            area.place(at, &self.file, run.offset, run.length)
+                .map_err(file_error(&self.path, "mapped"))?;
+            at += run.length;
+        }
+        // The mapping lives as long as the process: whoever holds the memory may keep pointers.
+        let base = area.leak();
+        let mut regions = Vec::new();
+        let mut at = 0;
+        for segment in &segments {
+            // SAFETY: base..base + size is one mapping that is never unmapped; the segments lie in
+            // it one behind the other.
+            let region = unsafe {
+                MmapRegionBuilder::<()>::new(segment.size.0 as usize)
+                    .with_raw_mmap_pointer(base.as_ptr().add(at))
+            };
+            let region = region
+                .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
+                .with_mmap_flags(libc::MAP_SHARED)
+                .build()
+                .map_err(|error| HugetlbError::Regions(error.to_string()))?;
+            let region = GuestRegionMmap::new(region, GuestAddress(segment.start.0))
+                .ok_or_else(|| HugetlbError::Regions("beyond the address space".to_owned()))?;
+            regions.push(region);
+            at += segment.size.0 as usize;
+        }
+        let memory = PartitionMemory::from_regions(regions)
+            .map_err(|error| HugetlbError::Regions(error.to_string()))?;
+        Ok((memory, segments))
+    }
+
+    /// The pages in physical order, those together that follow each other in the file too.
+    fn runs(&self) -> Result<Vec<Run>, HugetlbError> {
+        let page = self.page_size.bytes().0;
+        let mapping = Mapping::of_file(&self.file, 0, self.size.0)
+            .map_err(file_error(&self.path, "mapped"))?;
+        mapping.touch(page);
+        let pagemap = File::open("/proc/self/pagemap").map_err(|_| HugetlbError::Hidden)?;
+        let mut pages = Vec::new();
+        for offset in (0..self.size.0).step_by(page as usize) {
+            let address = mapping.pointer.as_ptr() as u64 + offset;
+            pages.push((physical(&pagemap, address)?, offset));
+        }
+        pages.sort_unstable();
+        let mut runs: Vec<Run> = Vec::new();
+        for (physical, offset) in pages {
+            match runs.last_mut() {
+                Some(run)
+                    if run.physical.0 + run.length == physical
+                        && run.offset + run.length == offset =>
+                {
+                    run.length += page;
+                }
+                _ => runs.push(Run { physical: PhysAddr(physical), offset, length: page }),
+            }
+        }
+        Ok(runs)
+    }
+}
+
+/// Allocates (and zeroes) a range of the file on `node` and nowhere else. Unlike a page fault, this
+/// fails where there are no pages, and does not kill the process.
+fn allocate(file: &File, offset: u64, length: u64, node: NodeId) -> io::Result<()> {
+    memory_policy(Some(node))?;
+    // SAFETY: no pointers are passed.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, offset as i64, length as i64) };
+    let result = if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) };
+    memory_policy(None)?;
+    result
+}
+
+/// Where this thread's allocations come from: one node, or what is usual.
+fn memory_policy(node: Option<NodeId>) -> io::Result<()> {
+    const MPOL_DEFAULT: libc::c_int = 0;
+    const MPOL_BIND: libc::c_int = 2;
+    let mut mask = [0_u64; 16];
+    let (mode, pointer) = match node {
+        None => (MPOL_DEFAULT, std::ptr::null()),
+        Some(node) => {
+            let word = mask.get_mut(node.0 as usize / 64).ok_or(io::ErrorKind::InvalidInput)?;
+            *word = 1 << (node.0 % 64);
+            (MPOL_BIND, mask.as_ptr())
+        }
+    };
+    // SAFETY: the mask is as long as said (in bits, plus one, as the call has it), or not there.
+    let result =
+        unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, mask.len() * 64 + 1) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+struct Run {
+    physical: PhysAddr,
+    offset: u64,
+    length: u64,
+}
+
+/// The physical address behind a mapped one (Documentation/admin-guide/mm/pagemap.rst).
+fn physical(pagemap: &File, address: u64) -> Result<u64, HugetlbError> {
+    const PRESENT: u64 = 1 << 63;
+    const FRAME: u64 = (1 << 55) - 1;
+    let mut entry = [0; 8];
+    pagemap.read_exact_at(&mut entry, address / 4096 * 8).map_err(|_| HugetlbError::Hidden)?;
+    let entry = u64::from_le_bytes(entry);
+    // Without CAP_SYS_ADMIN the frame reads as zero.
+    match entry & FRAME {
+        frame if entry & PRESENT != 0 && frame != 0 => Ok(frame * 4096),
+        _ => Err(HugetlbError::Hidden),
+    }
+}
+
+/// A mapping of this process.
+struct Mapping {
+    pointer: NonNull<u8>,
+    length: usize,
+    keep: bool,
+}
+
+impl Mapping {
+    fn of_file(file: &File, offset: u64, length: u64) -> io::Result<Self> {
+        let flags = libc::MAP_SHARED;
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let pointer = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                length as usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                flags,
+                file.as_raw_fd(),
+                offset as i64,
+            )
+        };
+        Self::checked(pointer, length)
+    }
+
+    /// Address space without memory, aligned to `alignment`.
+    fn reserve(length: u64, alignment: u64) -> io::Result<Self> {
+        let total = length + alignment;
+        // SAFETY: a fresh mapping at an address of the kernel's choice.
+        let pointer = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                total as usize,
+                libc::PROT_NONE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
+                -1,
+                0,
+            )
+        };
+        let whole = Self::checked(pointer, total)?.leak();
+        let skip = whole.as_ptr().align_offset(alignment as usize);
+        // SAFETY: skip < alignment, and alignment bytes more than length were mapped. What is left
+        // over at both ends stays reserved, which costs address space only.
+        let aligned = unsafe { whole.add(skip) };
+        Ok(Self { pointer: aligned, length: length as usize, keep: false })
+    }
+
+    fn checked(pointer: *mut libc::c_void, length: u64) -> io::Result<Self> {
+        match NonNull::new(pointer.cast::<u8>()) {
+            Some(pointer) if pointer.as_ptr().cast() != libc::MAP_FAILED => {
+                Ok(Self { pointer, length: length as usize, keep: false })
+            }
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// Puts a piece of the file at `at` in this reservation.
+    fn place(&self, at: u64, file: &File, offset: u64, length: u64) -> io::Result<()> {
+        if at.checked_add(length).is_none_or(|end| end > self.length as u64) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        // SAFETY: at..at + length lies inside the reservation, which holds nothing but what this
+        // function put there.
+        let pointer = unsafe {
+            libc::mmap(
+                self.pointer.as_ptr().add(at as usize).cast(),
+                length as usize,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_SHARED | libc::MAP_FIXED,
+                file.as_raw_fd(),
+                offset as i64,
+            )
+        };
+        if pointer == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
+    }
+
+    /// Reads a byte of every page, so that each is in the page tables.
+    fn touch(&self, page: u64) {
+        for at in (0..self.length).step_by(page as usize) {
+            // SAFETY: inside the mapping; the file's pages are allocated, so this cannot fault.
+            unsafe { self.pointer.as_ptr().add(at).read_volatile() };
+        }
+    }
+
+    fn leak(mut self) -> NonNull<u8> {
+        self.keep = true;
+        self.pointer
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        if !self.keep {
+            // SAFETY: the mapping is ours and nobody was given a pointer into it.
+            unsafe { libc::munmap(self.pointer.as_ptr().cast(), self.length) };
+        }
+    }
+}
+
+fn open(path: &Path, options: &mut OpenOptions) -> Result<File, HugetlbError> {
+    options
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+        .map_err(file_error(path, "opened"))
+}
+
+fn file_error(path: &Path, action: &'static str) -> impl Fn(io::Error) -> HugetlbError {
+    move |source| HugetlbError::File { path: path.to_owned(), action, source }
+}

@@ -1,0 +1,348 @@
+//! Walking the log ring of a kernel that may be running, dead or hostile.
+
+use super::anchor::{Anchor, ID_MASK, field};
+use super::{ReadMemory, Record};
+use crate::units::PhysAddr;
+
+/// Virtual address of the kernel image (`__START_KERNEL_map`, arch/x86/include/asm/page_64_types.h).
+const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+
+/// Virtual address of the direct map with four-level page tables and no KASLR
+/// (`__PAGE_OFFSET_BASE_L4`). A partition's kernel is entered behind the code that would choose
+/// another.
+const DIRECT_MAP: u64 = 0xffff_8880_0000_0000;
+
+/// `struct prb_desc`: state and id, begin and next of its text.
+const DESCRIPTOR: u64 = 24;
+
+/// `struct printk_info`, by what kernels have made of it: with the fields of 5.10 to 7.2, and with
+/// room for more.
+const INFO_SIZES: [u64; 4] = [88, 96, 104, 112];
+
+/// Records that one call returns at most.
+const MAX_RECORDS: usize = 8192;
+
+/// The log of one partition's kernel.
+#[derive(Clone, Debug)]
+pub struct KernelLog {
+    anchor: Anchor,
+    /// From where the kernel is linked to where it was loaded, wrapping.
+    offset: u64,
+}
+
+/// Why a log cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LogError {
+    /// the kernel has written over it
+    #[error("the partition's kernel log is damaged ({0})")]
+    Damaged(&'static str),
+    /// records whose numbers do not follow each other, whatever size is assumed
+    #[error("the records of this kernel's log have an unknown form")]
+    UnknownForm,
+}
+
+/// A ring as it is right now.
+struct Ring {
+    count: u64,
+    descriptors: PhysAddr,
+    infos: PhysAddr,
+    head: u64,
+    tail: u64,
+    text_size: u64,
+    text: PhysAddr,
+}
+
+struct Descriptor {
+    id: u64,
+    begin: u64,
+    next: u64,
+}
+
+impl KernelLog {
+    /// The log of a kernel linked at `linked_at` and loaded at `loaded_at`.
+    pub fn new(anchor: Anchor, linked_at: PhysAddr, loaded_at: PhysAddr) -> Self {
+        Self { anchor, offset: loaded_at.0.wrapping_sub(linked_at.0) }
+    }
+
+    /// The records that are there from number `from` on, oldest first, at most 8,192. A record that
+    /// is being written is left for the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] where the ring in memory is not one.
+    pub fn read(&self, memory: &dyn ReadMemory, from: u64) -> Result<Vec<Record>, LogError> {
+        let ring = self.ring(memory)?;
+        let mut readable = Vec::new();
+        let mut id = ring.tail;
+        for _ in 0..ring.count {
+            if let Some(descriptor) = ring.descriptor(memory, id) {
+                readable.push(descriptor);
+            }
+            if id == ring.head {
+                break;
+            }
+            id = (id + 1) & ID_MASK;
+        }
+        let Some(info_size) = ring.info_size(memory, &readable) else {
+            return if readable.is_empty() { Ok(Vec::new()) } else { Err(LogError::UnknownForm) };
+        };
+        Ok(readable
+            .iter()
+            .filter_map(|descriptor| ring.record(memory, descriptor, info_size, from))
+            .take(MAX_RECORDS)
+            .collect())
+    }
+
+    fn ring(&self, memory: &dyn ReadMemory) -> Result<Ring, LogError> {
+        let fixed = self.ring_at(memory, self.anchor.ring)?;
+        // A kernel with many CPUs moves to a larger ring early in boot.
+        let moved = self.anchor.pointers.iter().find_map(|pointer| {
+            let target = u64_at(memory, self.physical(*pointer)?)?;
+            (target != self.anchor.ring)
+                .then(|| self.ring_at(memory, target).ok())
+                .flatten()
+                .filter(|ring| ring.count > fixed.count || ring.text_size > fixed.text_size)
+        });
+        Ok(moved.unwrap_or(fixed))
+    }
+
+    fn ring_at(&self, memory: &dyn ReadMemory, address: u64) -> Result<Ring, LogError> {
+        let mut bytes = [0; 80];
+        let at = self.physical(address).ok_or(LogError::Damaged("its address"))?;
+        if !memory.read(at, &mut bytes) {
+            return Err(LogError::Damaged("its address"));
+        }
+        let text_at = if self.anchor.has_last_finalized { 48 } else { 40 };
+        let (count_bits, size_bits) = (field::<4>(&bytes, 0), field::<4>(&bytes, text_at));
+        if !(4..=24).contains(&count_bits) || !(8..=30).contains(&size_bits) {
+            return Err(LogError::Damaged("its size"));
+        }
+        let pointer =
+            |at| self.physical(field::<8>(&bytes, at)).ok_or(LogError::Damaged("a pointer in it"));
+        Ok(Ring {
+            count: 1 << count_bits,
+            descriptors: pointer(8)?,
+            infos: pointer(16)?,
+            head: field::<8>(&bytes, 24) & ID_MASK,
+            tail: field::<8>(&bytes, 32) & ID_MASK,
+            text_size: 1 << size_bits,
+            text: pointer(text_at + 8)?,
+        })
+    }
+
+    fn physical(&self, address: u64) -> Option<PhysAddr> {
+        if address >= KERNEL_MAP {
+            Some(PhysAddr((address - KERNEL_MAP).wrapping_add(self.offset)))
+        } else {
+            address.checked_sub(DIRECT_MAP).map(PhysAddr)
+        }
+    }
+}
+
+impl Ring {
+    /// The descriptor with this id, where it is there and its record is complete.
+    fn descriptor(&self, memory: &dyn ReadMemory, id: u64) -> Option<Descriptor> {
+        const COMMITTED: u64 = 1;
+        const FINALIZED: u64 = 2;
+        let mut bytes = [0; DESCRIPTOR as usize];
+        let at = self.descriptors.checked_add((id % self.count) * DESCRIPTOR)?;
+        if !memory.read(at, &mut bytes) {
+            return None;
+        }
+        let state = field::<8>(&bytes, 0);
+        let complete = matches!(state >> 62, COMMITTED | FINALIZED) && state & ID_MASK == id;
+        complete.then(|| Descriptor {
+            id,
+            begin: field::<8>(&bytes, 8),
+            next: field::<8>(&bytes, 16),
+        })
+    }
+
+    /// The size of a `struct printk_info` with which the records' numbers follow each other.
+    fn info_size(&self, memory: &dyn ReadMemory, readable: &[Descriptor]) -> Option<u64> {
+        INFO_SIZES.into_iter().find(|size| {
+            let number = |descriptor: &Descriptor| {
+                u64_at(memory, self.infos.checked_add((descriptor.id % self.count) * size)?)
+            };
+            let Some((first, rest)) = readable.split_first() else { return false };
+            let Some(start) = number(first) else { return false };
+            rest.iter().take(16).all(|descriptor| {
+                let distance = descriptor.id.wrapping_sub(first.id) & ID_MASK;
+                number(descriptor) == start.checked_add(distance)
+            })
+        })
+    }
+
+    fn record(
+        &self,
+        memory: &dyn ReadMemory,
+        descriptor: &Descriptor,
+        info_size: u64,
+        from: u64,
+    ) -> Option<Record> {
+        let mut info = [0; 24];
+        let at = self.infos.checked_add((descriptor.id % self.count) * info_size)?;
+        if !memory.read(at, &mut info) {
+            return None;
+        }
+        let sequence = field::<8>(&info, 0);
+        if sequence < from {
+            return None;
+        }
+        Some(Record {
+            sequence,
+            nanoseconds: field::<8>(&info, 8),
+            level: (field::<1>(&info, 19) >> 5) as u8,
+            text: self.text(memory, descriptor, field::<2>(&info, 16)).unwrap_or_default(),
+        })
+    }
+
+    /// A record's text; `None` where it has none or has been overwritten since.
+    fn text(
+        &self,
+        memory: &dyn ReadMemory,
+        descriptor: &Descriptor,
+        length: u64,
+    ) -> Option<Vec<u8>> {
+        let Descriptor { id, begin, next } = *descriptor;
+        // Odd positions say that there is no text (`BLK_DATALESS`).
+        if begin & 1 == 1 || next & 1 == 1 {
+            return None;
+        }
+        // A block never straddles the end of the ring: it is moved to the start instead.
+        let wrapped = begin / self.text_size != next.wrapping_sub(1) / self.text_size;
+        let start = if wrapped { 0 } else { begin % self.text_size };
+        let end = match next % self.text_size {
+            0 => self.text_size,
+            end => end,
+        };
+        let room = end.checked_sub(start)?.checked_sub(8)?;
+        let at = self.text.checked_add(start)?;
+        if u64_at(memory, at)? != id {
+            return None;
+        }
+        let mut text = vec![0; length.min(room) as usize];
+        memory.read(at.checked_add(8)?, &mut text).then_some(text)
+    }
+}
+
+fn u64_at(memory: &dyn ReadMemory, at: PhysAddr) -> Option<u64> {
+    let mut bytes = [0; 8];
+    memory.read(at, &mut bytes).then(|| u64::from_le_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A kernel linked at 16 MiB and loaded at 32 MiB, with a ring of 16 records and 256 bytes.
+    struct Kernel {
+        memory: Vec<u8>,
+    }
+
+    const BASE: u64 = 32 << 20;
+    const RING: u64 = 0x1000;
+    const DESCRIPTORS: u64 = 0x2000;
+    const INFOS: u64 = 0x3000;
+    const TEXT: u64 = 0x5000;
+
+    impl ReadMemory for Kernel {
+        fn read(&self, address: PhysAddr, buffer: &mut [u8]) -> bool {
+            let Some(start) = address.0.checked_sub(BASE) else { return false };
+            let Some(end) = (start as usize).checked_add(buffer.len()) else { return false };
+            match self.memory.get(start as usize..end) {
+                Some(bytes) => {
+                    buffer.copy_from_slice(bytes);
+                    true
+                }
+                None => false,
+            }
+        }
+    }
+
+    impl Kernel {
+        fn new(count: u64) -> Self {
+            let mut kernel = Self { memory: vec![0; 0x6000] };
+            let virtual_address = |offset: u64| KERNEL_MAP + (16 << 20) + offset;
+            kernel.put(RING, &[4, virtual_address(DESCRIPTORS), virtual_address(INFOS)]);
+            kernel.put(RING + 40, &[8, virtual_address(TEXT)]);
+            let mut position = 0_u64;
+            for sequence in 0..count {
+                let id = 100 + sequence;
+                let text = format!("this is line {sequence}");
+                let size = 8 + (text.len() as u64).next_multiple_of(8);
+                let (begin, mut start) = (position, position % 256);
+                let mut next = begin + size;
+                if begin / 256 != (next - 1) / 256 {
+                    start = 0;
+                    next = (begin / 256 + 1) * 256 + size;
+                }
+                let slot = id % 16;
+                kernel.put(DESCRIPTORS + slot * 24, &[2 << 62 | id, begin, next]);
+                let flags = (text.len() as u64) | 6 << 29;
+                kernel.put(INFOS + slot * 88, &[sequence, sequence * 1000, flags]);
+                kernel.put(TEXT + start, &[id]);
+                let at = (TEXT + start + 8) as usize;
+                kernel.memory[at..at + text.len()].copy_from_slice(text.as_bytes());
+                position = next;
+            }
+            let tail = 100 + count.saturating_sub(16);
+            kernel.put(RING + 24, &[99 + count, tail]);
+            kernel
+        }
+
+        fn put(&mut self, at: u64, words: &[u64]) {
+            for (index, word) in words.iter().enumerate() {
+                let at = at as usize + index * 8;
+                self.memory[at..at + 8].copy_from_slice(&word.to_le_bytes());
+            }
+        }
+    }
+
+    fn log() -> KernelLog {
+        let anchor = Anchor {
+            ring: KERNEL_MAP + (16 << 20) + RING,
+            pointers: vec![],
+            has_last_finalized: false,
+        };
+        KernelLog::new(anchor, PhysAddr(16 << 20), PhysAddr(BASE))
+    }
+
+    #[test]
+    fn reads_records_in_order() {
+        let records = log().read(&Kernel::new(5), 0).unwrap();
+        let texts: Vec<_> = records.iter().map(|r| String::from_utf8_lossy(&r.text)).collect();
+        assert_eq!(texts, ["0", "1", "2", "3", "4"].map(|n| format!("this is line {n}")));
+        assert_eq!(records[4].level, 6);
+        assert_eq!(records[4].nanoseconds, 4000);
+        let later = log().read(&Kernel::new(5), 3).unwrap();
+        assert_eq!(later.len(), 2);
+    }
+
+    #[test]
+    fn a_ring_that_wrapped_gives_what_is_left() {
+        let records = log().read(&Kernel::new(40), 0).unwrap();
+        assert_eq!(records.len(), 16);
+        assert_eq!(records[15].sequence, 39);
+        // 256 bytes hold fewer texts than 16 descriptors; the oldest have been overwritten.
+        assert_eq!(records[15].text, b"this is line 39");
+        assert!(records.iter().any(|record| record.text.is_empty()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_memory_panics(
+            noise in proptest::collection::vec((0u64..0xbf0, proptest::num::u64::ANY), 0..40),
+            has_last_finalized: bool,
+        ) {
+            let mut kernel = Kernel::new(20);
+            for (word, value) in noise {
+                kernel.put(word * 8, &[value]);
+            }
+            let mut log = log();
+            log.anchor.has_last_finalized = has_last_finalized;
+            log.anchor.pointers = vec![KERNEL_MAP, u64::MAX, 0];
+            let _ = log.read(&kernel, 0);
+        }
+    }
+}
