@@ -66,21 +66,10 @@ impl FrameDecoder {
     #[expect(clippy::should_implement_trait, reason = "the message type is chosen by the caller")]
     pub fn next<M: DeserializeOwned>(&mut self) -> Result<Option<M>, FrameError> {
         let pending = self.buffer.get(self.taken..).unwrap_or_default();
-        let Some((header, body)) = pending.split_first_chunk::<HEADER>() else {
+        let Some((message, length)) = decode(pending)? else {
             return Ok(None);
         };
-        let length = u32::from_le_bytes(*header) as usize;
-        if length > MAX_FRAME {
-            return Err(FrameError::TooLong(length));
-        }
-        let Some(body) = body.get(..length) else {
-            return Ok(None);
-        };
-        let (message, rest) = postcard::take_from_bytes(body).map_err(FrameError::Malformed)?;
-        if !rest.is_empty() {
-            return Err(FrameError::Trailing(rest.len()));
-        }
-        self.taken += HEADER + length;
+        self.taken += length;
         Ok(Some(message))
     }
 
@@ -88,6 +77,40 @@ impl FrameDecoder {
     pub fn pending(&self) -> usize {
         self.buffer.len() - self.taken
     }
+}
+
+/// The length of the whole frame, header included, that starts with this header.
+///
+/// # Errors
+///
+/// [`FrameError::TooLong`] where the header names more than [`MAX_FRAME`].
+pub fn frame_length(header: [u8; HEADER]) -> Result<usize, FrameError> {
+    let length = u32::from_le_bytes(header) as usize;
+    if length > MAX_FRAME {
+        return Err(FrameError::TooLong(length));
+    }
+    Ok(HEADER + length)
+}
+
+/// The one decoder: the message of the frame that `bytes` start with, and how many bytes the frame
+/// takes; `None` where the frame is not all there. Every transport ends here.
+///
+/// # Errors
+///
+/// Bytes that are no frame. The stream cannot be followed further.
+pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(M, usize)>, FrameError> {
+    let Some(header) = bytes.first_chunk::<HEADER>() else {
+        return Ok(None);
+    };
+    let length = frame_length(*header)?;
+    let Some(body) = bytes.get(HEADER..length) else {
+        return Ok(None);
+    };
+    let (message, rest) = postcard::take_from_bytes(body).map_err(FrameError::Malformed)?;
+    if !rest.is_empty() {
+        return Err(FrameError::Trailing(rest.len()));
+    }
+    Ok(Some((message, length)))
 }
 
 /// One message as a frame.
@@ -109,8 +132,8 @@ pub fn encode<M: Serialize>(message: &M) -> Result<Vec<u8>, FrameError> {
 pub fn encode_into<M: Serialize>(message: &M, frame: &mut Vec<u8>) -> Result<(), FrameError> {
     frame.clear();
     frame.extend_from_slice(&[0; HEADER]);
-    let mut encoded = postcard::to_extend(message, std::mem::take(frame))
-        .map_err(FrameError::Malformed)?;
+    let mut encoded =
+        postcard::to_extend(message, std::mem::take(frame)).map_err(FrameError::Malformed)?;
     let length = encoded.len() - HEADER;
     if length > MAX_FRAME {
         return Err(FrameError::TooLong(length));

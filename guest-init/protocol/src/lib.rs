@@ -14,17 +14,25 @@
 //! The first message each way carries [`VERSION`]. Variants and fields are only ever added at the
 //! end of an enum or behind a new variant, and a side never sends what the other's version lacks.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
+pub mod channel;
 mod frame;
+pub mod mailbox;
 mod message;
+pub mod ring;
+#[allow(unsafe_code)]
+mod shared;
 mod workload;
 
-pub use frame::{FrameDecoder, FrameError, HEADER, MAX_FRAME, encode, encode_into};
+pub use frame::{
+    FrameDecoder, FrameError, HEADER, MAX_FRAME, decode, encode, encode_into, frame_length,
+};
 pub use message::{
     Configuration, ExecRequest, ExitStatus, Hello, Interrupts, Pressure, PressureLine, SessionId,
     Signals, Stop, Stream, TerminalSize, ToGuest, ToHost, WorkloadState,
 };
+pub use shared::SharedMemory;
 pub use workload::{Restart, Workload};
 
 /// The version of this protocol.
