@@ -1,14 +1,14 @@
 //! The ACPI tables of a bare partition, built in code.
 //!
 //! They describe a hardware-reduced machine (ACPI 6.5, 4.1): no PIC, no PIT, no legacy devices, no
-//! I/O APIC; only local APICs. The DSDT is empty.
+//! I/O APIC; only local APICs. The DSDT names the soft-off state and nothing else.
 
-use acpi_tables::Aml;
 use acpi_tables::fadt::{FADTBuilder, Flags};
 use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
 use acpi_tables::rsdp::Rsdp;
 use acpi_tables::sdt::Sdt;
 use acpi_tables::xsdt::XSDT;
+use acpi_tables::{Aml, aml};
 
 use crate::units::{ApicId, PhysAddr};
 
@@ -27,7 +27,14 @@ mod boot_arch {
 }
 
 /// The kernel writes this to the reset register to reset the machine (with `reboot=acpi`).
-pub const RESET_VALUE: u8 = 0x5a;
+pub const RESET_VALUE: u8 = protocol::mailbox::RESET_VALUE;
+
+/// The kernel sets this bit (`SLP_EN`) in the sleep control register to go to sleep; soft-off is the
+/// only sleep there is (ACPI 6.5, table 4.19).
+pub const SLEEP: u8 = 1 << 5;
+
+/// `SLP_TYP` of soft-off: any number will do, the host looks at [`SLEEP`] alone.
+const SOFT_OFF: u8 = 5;
 
 /// The local APIC id of a CPU that is not there, listed first in the MADT.
 ///
@@ -47,13 +54,17 @@ pub struct Description<'a> {
     pub cpus: &'a [ApicId],
     /// A byte of memory that takes [`RESET_VALUE`].
     pub reset_register: PhysAddr,
+    /// A byte of memory that takes [`SLEEP`].
+    pub sleep_control: PhysAddr,
+    /// A byte of memory that the kernel clears before it sleeps.
+    pub sleep_status: PhysAddr,
 }
 
 /// The tables for the physical address `base` (16-byte aligned). The RSDP stands first.
 pub fn tables(base: PhysAddr, description: &Description<'_>) -> Vec<u8> {
     let mut block = Block { base, bytes: vec![0; Rsdp::len().next_multiple_of(16)] };
-    let dsdt = block.append(&Sdt::new(*b"DSDT", HEADER, 2, OEM_ID, OEM_TABLE_ID, OEM_REVISION));
-    let fadt = block.append(&fadt(dsdt, description.reset_register));
+    let dsdt = block.append(&dsdt());
+    let fadt = block.append(&fadt(dsdt, description));
     let madt = block.append(&madt(description.cpus));
     let mut xsdt = XSDT::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION);
     xsdt.add_entry(fadt.0);
@@ -82,7 +93,16 @@ impl Block {
     }
 }
 
-fn fadt(dsdt: PhysAddr, reset_register: PhysAddr) -> impl Aml {
+fn dsdt() -> Sdt {
+    let mut dsdt = Sdt::new(*b"DSDT", HEADER, 2, OEM_ID, OEM_TABLE_ID, OEM_REVISION);
+    let mut code = Vec::new();
+    let soft_off = aml::Package::new(vec![&SOFT_OFF, &SOFT_OFF, &aml::ZERO, &aml::ZERO]);
+    aml::Name::new("_S5_".into(), &soft_off).to_aml_bytes(&mut code);
+    dsdt.append_slice(&code);
+    dsdt
+}
+
+fn fadt(dsdt: PhysAddr, description: &Description<'_>) -> impl Aml {
     let mut fadt = FADTBuilder::new(OEM_ID, OEM_TABLE_ID, OEM_REVISION)
         .dsdt_64(dsdt.0)
         .flag(Flags::Wbinvd)
@@ -97,13 +117,16 @@ fn fadt(dsdt: PhysAddr, reset_register: PhysAddr) -> impl Aml {
         | boot_arch::MSI_NOT_SUPPORTED
         | boot_arch::CMOS_RTC_NOT_PRESENT)
         .into();
-    fadt.reset_reg = GAS {
+    let byte = |address: PhysAddr| GAS {
         address_space_id: AddressSpace::SystemMemory,
         register_bit_width: 8,
         register_bit_offset: 0,
         access_size: AccessSize::ByteAccess,
-        address: reset_register.0.into(),
+        address: address.0.into(),
     };
+    fadt.reset_reg = byte(description.reset_register);
+    fadt.sleep_control_reg = byte(description.sleep_control);
+    fadt.sleep_status_reg = byte(description.sleep_status);
     fadt.reset_value = RESET_VALUE;
     fadt.finalize()
 }
@@ -152,8 +175,12 @@ mod tests {
     #[test]
     fn every_table_is_found_and_sums_to_zero() {
         let base = 0x1_4000_4000;
-        let description =
-            Description { cpus: &[ApicId(3), ApicId(2)], reset_register: PhysAddr(0x1_5fe0_0010) };
+        let description = Description {
+            cpus: &[ApicId(3), ApicId(2)],
+            reset_register: PhysAddr(0x1_5fe0_0040),
+            sleep_control: PhysAddr(0x1_5fe0_0048),
+            sleep_status: PhysAddr(0x1_5fe0_0050),
+        };
         let bytes = tables(PhysAddr(base), &description);
         assert_eq!(&bytes[..8], b"RSD PTR ");
         assert_eq!(sum(&bytes[..20]), 0);

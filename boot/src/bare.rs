@@ -13,7 +13,7 @@ mod sys;
 mod trampoline;
 
 pub use cpus::{Cpu, CpuError, Starter, Stopped};
-pub use instance::{Failure, Guard, Instance, Record, Spec, StartError, Step};
+pub use instance::{Failure, Guard, Instance, Record, Request, Spec, StartError, Step};
 pub use low_memory::{LowMemory, LowWindow, NoWindow};
 pub use real_mode::RealModeCode;
 pub use sys::{

@@ -3,9 +3,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::ptr::NonNull;
+use std::sync::Arc;
 
-use protocol::mailbox::{self, Mailbox};
+use nix::time::{ClockId, clock_gettime};
+use protocol::SharedMemory;
+use protocol::mailbox::{self, BootClock, Mailbox, MailboxError};
 use serde::{Deserialize, Serialize};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _};
 
@@ -126,6 +129,9 @@ pub enum StartError {
     /// more page tables than room
     #[error(transparent)]
     PageTables(#[from] NoRoom),
+    /// the mailbox is damaged
+    #[error(transparent)]
+    Mailbox(#[from] MailboxError),
     /// no entropy
     #[error("the kernel gives no random numbers")]
     Random(#[source] io::Error),
@@ -157,6 +163,15 @@ pub enum Guard {
     Installed,
     /// The code is there, but of no form that we know: a restart would reset the machine.
     Impossible,
+}
+
+/// What a partition's kernel asks of the machine. Its CPUs wait then, or halt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// To be started again.
+    Restart,
+    /// To be switched off.
+    PowerOff,
 }
 
 /// A running partition.
@@ -250,13 +265,13 @@ impl Instance {
         &self.record
     }
 
-    /// The control channel's memory.
+    /// The mailbox: control channel, reset and sleep registers.
     ///
     /// # Errors
     ///
-    /// [`StartError::DoesNotFit`] where the mailbox is not inside the partition's memory.
+    /// [`StartError`] where the partition has written over it.
     pub fn mailbox(&self) -> Result<Mailbox, StartError> {
-        mailbox_in(&self.memory, self.record.layout.mailbox)
+        Ok(Mailbox::open(mailbox_memory(&self.memory, self.record.layout.mailbox)?)?)
     }
 
     /// Installs the restart guard if the kernel's code is there by now; cheap enough to be called
@@ -277,7 +292,8 @@ impl Instance {
         if !self.low.read(offset, &mut memory) {
             return Guard::Impossible;
         }
-        let Some(code) = RealModeCode::find(&memory, start).filter(|code| code.base >= start) else {
+        let Some(code) = RealModeCode::find(&memory, start).filter(|code| code.base >= start)
+        else {
             return Guard::Waiting;
         };
         let marker = window.trampoline() + trampoline::RESTART_MARKER as u32;
@@ -302,15 +318,22 @@ impl Instance {
             && memory.windows(guard.len()).any(|found| found == guard)
     }
 
-    /// Whether the partition's kernel has asked for a reset of the machine.
-    pub fn wants_restart(&self) -> bool {
+    /// What the partition's kernel has asked of the machine, if anything.
+    pub fn request(&self) -> Option<Request> {
         let mut marker = [0];
         self.low.read(trampoline::RESTART_MARKER, &mut marker);
-        let register = self.record.layout.mailbox.start.checked_add(mailbox::RESET_REGISTER as u64);
-        let reset = register
-            .and_then(|at| self.memory.read_obj::<u8>(GuestAddress(at.0)).ok())
-            .unwrap_or_default();
-        marker == [acpi::RESET_VALUE] || reset == acpi::RESET_VALUE
+        let register = |at: usize| {
+            let address = self.record.layout.mailbox.start.checked_add(at as u64)?;
+            self.memory.read_obj::<u8>(GuestAddress(address.0)).ok()
+        };
+        if marker == [acpi::RESET_VALUE] || register(mailbox::RESET_AT) == Some(acpi::RESET_VALUE) {
+            Some(Request::Restart)
+        } else if register(mailbox::SLEEP_CONTROL_AT).is_some_and(|value| value & acpi::SLEEP != 0)
+        {
+            Some(Request::PowerOff)
+        } else {
+            None
+        }
     }
 
     /// The records of the kernel's log from number `from` on.
@@ -395,8 +418,14 @@ fn write_tables(
     let command_line = command_line::bare(&spec.command_line, facts)?;
     let params = boot_params::zero_page(layout, spec.low.ram(), loaded.initramfs)?;
     let apic_ids: Vec<ApicId> = spec.cpus.iter().map(|cpu| cpu.apic).collect();
-    let reset_register = PhysAddr(layout.mailbox.start.0 + mailbox::RESET_REGISTER as u64);
-    let acpi = acpi::tables(layout.acpi(), &acpi::Description { cpus: &apic_ids, reset_register });
+    let register = |at: usize| PhysAddr(layout.mailbox.start.0 + at as u64);
+    let description = acpi::Description {
+        cpus: &apic_ids,
+        reset_register: register(mailbox::RESET_AT),
+        sleep_control: register(mailbox::SLEEP_CONTROL_AT),
+        sleep_status: register(mailbox::SLEEP_STATUS_AT),
+    };
+    let acpi = acpi::tables(layout.acpi(), &description);
     if acpi.len() as u64 > ACPI_ROOM {
         return Err(StartError::DoesNotFit("the ACPI tables"));
     }
@@ -419,12 +448,7 @@ fn write_tables(
     ] {
         memory.write_slice(bytes, GuestAddress(at.0)).map_err(|_| StartError::DoesNotFit(what))?;
     }
-    let realtime = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    mailbox_in(memory, layout.mailbox)?.initialize(mailbox::StartTimes {
-        realtime_ns: realtime.as_nanos() as u64,
-        tsc: TscClock::count(),
-        tsc_khz,
-    });
+    Mailbox::create(mailbox_memory(memory, layout.mailbox)?, boot_clock(tsc_khz))?;
 
     let low = map_low(spec.low)?;
     let destination = Destination {
@@ -455,15 +479,29 @@ fn progress_of(low: &PhysicalWindow) -> Progress {
     Progress::from_word(u64::from_le_bytes(word))
 }
 
-fn mailbox_in(memory: &PartitionMemory, place: Segment) -> Result<Mailbox, StartError> {
-    let lost = StartError::DoesNotFit("the mailbox");
-    let Ok(slice) = memory.get_slice(GuestAddress(place.start.0), mailbox::SIZE) else {
-        return Err(lost);
+fn mailbox_memory(memory: &PartitionMemory, place: Segment) -> Result<SharedMemory, StartError> {
+    let lost = || StartError::DoesNotFit("the mailbox");
+    let start = GuestAddress(place.start.0);
+    memory.get_slice(start, mailbox::SIZE).map_err(|_| lost())?;
+    let base = memory.get_host_address(start).ok().and_then(NonNull::new).ok_or_else(lost)?;
+    // SAFETY: mailbox::SIZE bytes from `base` on lie in one region, as checked, and are mapped for
+    // as long as the process lives (see `HugetlbFile::map`), so no owner is needed. The mailbox is
+    // page-aligned, and vm-memory makes no references to what is in a region.
+    Ok(unsafe { SharedMemory::from_raw(base, mailbox::SIZE, Arc::new(())) })
+}
+
+fn boot_clock(tsc_khz: u32) -> BootClock {
+    let nanoseconds = |clock| {
+        clock_gettime(clock).map_or(0, |time| {
+            (time.tv_sec() as u64).saturating_mul(1_000_000_000) + time.tv_nsec() as u64
+        })
     };
-    let pointer = slice.ptr_guard_mut().as_ptr();
-    // SAFETY: the slice is mailbox::SIZE bytes of a mapping that is never unmapped (see
-    // `HugetlbFile::map`), and page-aligned.
-    Ok(unsafe { Mailbox::from_raw(pointer) })
+    BootClock {
+        monotonic_ns: nanoseconds(ClockId::CLOCK_MONOTONIC),
+        realtime_ns: nanoseconds(ClockId::CLOCK_REALTIME),
+        tsc: TscClock::count(),
+        tsc_khz: tsc_khz.into(),
+    }
 }
 
 fn kernel_log(record: &Record) -> Option<KernelLog> {

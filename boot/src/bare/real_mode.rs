@@ -28,18 +28,20 @@ impl RealModeCode {
 
     /// Finds every kernel's in `memory`, which lies at the physical address `start` (page-aligned).
     pub fn find_all(memory: &[u8], start: u32) -> impl Iterator<Item = Self> {
-        memory.chunks_exact(PAGE).zip((start..).step_by(PAGE)).filter_map(move |(page, trampoline)| {
-            // cli, in some kernels wbinvd, then a far jump to the next instruction.
-            let (jump, at) = match page {
-                [0xfa, 0x0f, 0x09, 0xea, jump @ ..] => (jump, 8),
-                [0xfa, 0xea, jump @ ..] => (jump, 6),
-                _ => return None,
-            };
-            let &[o0, o1, s0, s1, ..] = jump else { return None };
-            let offset = u32::from(u16::from_le_bytes([o0, o1]));
-            let base = u32::from(u16::from_le_bytes([s0, s1])) * 16;
-            (base + offset == trampoline + at).then_some(Self { base, trampoline })
-        })
+        memory.chunks_exact(PAGE).zip((start..).step_by(PAGE)).filter_map(
+            move |(page, trampoline)| {
+                // cli, in some kernels wbinvd, then a far jump to the next instruction.
+                let (jump, at) = match page {
+                    [0xfa, 0x0f, 0x09, 0xea, jump @ ..] => (jump, 8),
+                    [0xfa, 0xea, jump @ ..] => (jump, 6),
+                    _ => return None,
+                };
+                let &[o0, o1, s0, s1, ..] = jump else { return None };
+                let offset = u32::from(u16::from_le_bytes([o0, o1]));
+                let base = u32::from(u16::from_le_bytes([s0, s1])) * 16;
+                (base + offset == trampoline + at).then_some(Self { base, trampoline })
+            },
+        )
     }
 
     /// Where this kernel's code for a restart through the BIOS begins
