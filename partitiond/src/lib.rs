@@ -1,1 +1,3 @@
 //! The supervisor and command line of partitiond.
+
+pub mod cluster;

@@ -118,7 +118,10 @@ mod tests {
         assert!(matches!("512MB".parse::<Bytes>(), Err(ParseBytesError::Unit(_))));
         assert!(matches!("-1".parse::<Bytes>(), Err(ParseBytesError::Number(_))));
         assert!(matches!("99999999999TiB".parse::<Bytes>(), Err(ParseBytesError::TooLarge(_))));
-        assert!(matches!("99999999999999999999".parse::<Bytes>(), Err(ParseBytesError::TooLarge(_))));
+        assert!(matches!(
+            "99999999999999999999".parse::<Bytes>(),
+            Err(ParseBytesError::TooLarge(_))
+        ));
     }
 
     proptest::proptest! {
