@@ -1,1 +1,61 @@
-//! ...
+//! KernelScript profiles: which settings a partition's kernel runs with, and when they change.
+//!
+//! So far only where a profile lies; what it says is not read yet.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why a reference leads to no profile.
+#[derive(Debug, thiserror::Error)]
+pub enum LocateError {
+    /// another ending than `.ks`
+    #[error("profile `{0}` is not a KernelScript file: expected a name that ends in .ks")]
+    Ending(PathBuf),
+    /// nothing readable there
+    #[error("cannot read profile {path}: {cause}")]
+    Unreadable {
+        /// The path that was tried.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// not a regular file
+    #[error("profile {0} is not a file")]
+    NotAFile(PathBuf),
+}
+
+/// The file that a profile's reference names: a path, relative to `directory` unless it is absolute.
+///
+/// # Errors
+/// [`LocateError`] where the reference does not end in `.ks`, or no readable file is there.
+pub fn locate(directory: &Path, reference: &str) -> Result<PathBuf, LocateError> {
+    let path = directory.join(reference);
+    if path.extension().is_none_or(|ending| ending != "ks") {
+        return Err(LocateError::Ending(path));
+    }
+    let unreadable = |cause| LocateError::Unreadable { path: path.clone(), cause };
+    // Asked before opening: opening a FIFO would wait for a writer.
+    if !std::fs::metadata(&path).map_err(unreadable)?.is_file() {
+        return Err(LocateError::NotAFile(path));
+    }
+    std::fs::File::open(&path).map_err(unreadable)?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_a_profile_beside_the_cluster_file() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        assert!(matches!(locate(&here, "lib.rs"), Err(LocateError::Ending(_))));
+        assert!(matches!(locate(&here, "absent.ks"), Err(LocateError::Unreadable { .. })));
+        assert!(matches!(
+            locate(Path::new("/proc"), "self/x.ks"),
+            Err(LocateError::Unreadable { .. })
+        ));
+    }
+}

@@ -24,6 +24,9 @@ pub enum ParseCpuSetError {
     /// beyond what Linux counts to
     #[error("CPU {0} is beyond the largest number that can be named, {MAX_CPU}")]
     TooLarge(u64),
+    /// ranges that name the same CPUs over and over
+    #[error("the list names more CPUs than there can be: each needs to be named only once")]
+    TooMany,
 }
 
 impl CpuSet {
@@ -116,6 +119,8 @@ impl FromStr for CpuSet {
     /// Reads the kernel's list form; the empty text is the empty set.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut set = BTreeSet::new();
+        // Without a bound a MiB of "0-65535,0-65535,…" would take minutes.
+        let mut named = 0;
         if text.trim().is_empty() {
             return Ok(Self(set));
         }
@@ -127,6 +132,10 @@ impl FromStr for CpuSet {
             };
             if first > last {
                 return Err(ParseCpuSetError::Backwards(first, last));
+            }
+            named += last - first + 1;
+            if named > 2 * MAX_CPU {
+                return Err(ParseCpuSetError::TooMany);
             }
             set.extend(first..=last);
         }
@@ -170,6 +179,8 @@ mod tests {
             "99999999999999999999".parse::<CpuSet>(),
             Err(ParseCpuSetError::TooLarge(_))
         ));
+        let hostile = "0-65535,".repeat(100_000) + "1";
+        assert_eq!(hostile.parse::<CpuSet>(), Err(ParseCpuSetError::TooMany));
     }
 
     proptest::proptest! {

@@ -1,0 +1,128 @@
+//! The cluster file: one file that says how a machine is divided.
+//!
+//! It is read in three steps. A small reader makes a tree in which every part knows its place
+//! ([`tree`]); a decoder turns the tree into types; checks look at what no single value shows. None
+//! of the steps stops at its first error: a person sees all of them in one run, each with its place.
+//! (The `ron` crate with serde stops at the first; a property test holds our reader to read exactly
+//! what `ron` reads.)
+
+use std::path::{Path, PathBuf};
+
+mod check;
+mod decode;
+mod diagnostic;
+mod image;
+mod interval;
+mod lexer;
+mod partition;
+mod reader;
+mod root;
+mod source;
+mod suggest;
+pub mod tree;
+mod types;
+mod workload;
+
+#[cfg(test)]
+mod tests;
+
+pub use check::Surroundings;
+pub use diagnostic::{Diagnostic, Diagnostics, Problems};
+pub use image::{ImageDefinition, KernelSource, RootSource};
+pub use interval::{Interval, ParseIntervalError};
+pub use root::{MAX_PARTITIONS, Places};
+pub use source::{MAX_FILE, Source, SourceError};
+pub use types::{
+    Backend, Cluster, Cpus, Host, HugePage, MIN_MEMORY, MemorySource, Numa, Partition, Restart,
+    Risk, Trust, default_memory,
+};
+
+/// A cluster with the file that it came from.
+#[derive(Clone, Debug)]
+pub struct ClusterFile {
+    /// What the file says.
+    pub cluster: Cluster,
+    source: Source,
+    places: Places,
+}
+
+/// Why a cluster file was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// it could not be read as text
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// it says something wrong; every error is in there
+    #[error("{0}")]
+    Invalid(Diagnostics),
+}
+
+impl ClusterError {
+    /// The error as people read it; `color` for a terminal. Ends with a newline.
+    pub fn render(&self, color: bool) -> String {
+        match self {
+            Self::Source(error) => format!("error: {error}\n"),
+            Self::Invalid(diagnostics) => diagnostics.render(color),
+        }
+    }
+}
+
+/// Reads and checks a cluster file.
+///
+/// # Errors
+/// [`ClusterError::Source`] where the file cannot be read as text of at most [`MAX_FILE`] bytes;
+/// [`ClusterError::Invalid`] with every error in what it says.
+pub fn read(path: &Path, surroundings: &dyn Surroundings) -> Result<ClusterFile, ClusterError> {
+    parse(Source::read(path)?, surroundings).map_err(ClusterError::Invalid)
+}
+
+/// Checks the text of a cluster file.
+///
+/// # Errors
+/// Every error in what it says.
+pub fn parse(source: Source, surroundings: &dyn Surroundings) -> Result<ClusterFile, Diagnostics> {
+    let mut problems = Problems::default();
+    let node = reader::read(source.text(), &mut problems);
+    reader::check_duplicates(&node, &mut problems);
+    let (cluster, places) = root::cluster(&node, &mut problems);
+    check::check(&cluster, &places, surroundings, &mut problems);
+    let source = problems.finish(source)?;
+    Ok(ClusterFile { cluster, source, places })
+}
+
+impl ClusterFile {
+    /// The file.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Where its parts stand.
+    pub fn places(&self) -> &Places {
+        &self.places
+    }
+}
+
+/// The surroundings of a cluster file on disk.
+#[derive(Clone, Debug)]
+pub struct OnDisk {
+    directory: PathBuf,
+    stored: Vec<String>,
+}
+
+impl OnDisk {
+    /// The surroundings of the cluster file at `path`, with `stored` images in the store.
+    pub fn new(path: &Path, stored: Vec<String>) -> Self {
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Self { directory: directory.unwrap_or(Path::new(".")).to_owned(), stored }
+    }
+}
+
+impl Surroundings for OnDisk {
+    fn stored_images(&self) -> Vec<String> {
+        self.stored.clone()
+    }
+
+    fn check_profile(&self, reference: &str) -> Result<(), String> {
+        profiles::locate(&self.directory, reference).map(drop).map_err(|error| error.to_string())
+    }
+}
