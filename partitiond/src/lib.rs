@@ -1,3 +1,4 @@
 //! The supervisor and command line of partitiond.
 
 pub mod cluster;
+pub mod inventory;
