@@ -308,3 +308,8 @@ pub struct StoredImage {
     /// Bytes of all that it holds.
     pub size: u64,
 }
+
+/// A text from outside as it may stand in a message: its first 60 characters, none of them control.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(60).collect()
+}
