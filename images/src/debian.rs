@@ -73,6 +73,9 @@ pub enum DebianError {
     /// The cache cannot be used.
     #[error("cannot use {0}: {1}")]
     Cache(PathBuf, io::Error),
+    /// The machine's own suite is not known.
+    #[error("this machine does not run a release of Debian: name the package's suite")]
+    NotDebian,
     /// A path that cannot be written in apt's configuration.
     #[error("{0:?} cannot hold a package cache: apt's configuration has no quotes or line ends")]
     Path(PathBuf),
@@ -111,6 +114,29 @@ impl PackageSource {
     pub fn with_configuration(mut self, directory: impl Into<PathBuf>) -> Self {
         self.configuration = directory.into();
         self
+    }
+
+    /// The suite of this machine's own release, from os-release(5).
+    ///
+    /// # Errors
+    ///
+    /// [`DebianError::NotDebian`] where it is another distribution or names no suite.
+    pub fn system_suite(&self) -> Result<String, DebianError> {
+        let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let value = |key: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+                .map(|value| value.trim_matches('"').to_owned())
+        };
+        value("VERSION_CODENAME")
+            .filter(|_| value("ID").as_deref() == Some("debian"))
+            .ok_or(DebianError::NotDebian)
+    }
+
+    /// Tells the state of a suite's lists, `None` where they would be fetched again before anything
+    /// else: while it stays the same, so do the packages that [`PackageSource::fetch`] gives.
+    pub fn stamp(&self, suite: &str) -> Option<String> {
+        private::stamp(&self.cache.join(suite.replace('/', "_")))
     }
 
     /// Fetches a package of a suite and, for the kernel's packages, those of its dependencies that

@@ -183,9 +183,7 @@ impl<'a> PrivateApt<'a> {
     }
 
     fn lists_are_fresh(&self) -> bool {
-        fs::metadata(self.path("updated")).and_then(|metadata| metadata.modified()).is_ok_and(
-            |time| SystemTime::now().duration_since(time).is_ok_and(|age| age < LISTS_KEEP),
-        ) && self.has_lists()
+        stamp(&self.root).is_some() && self.has_lists()
     }
 
     fn has_lists(&self) -> bool {
@@ -373,6 +371,14 @@ impl<'a> PrivateApt<'a> {
         let last = said.into_iter().rev().take(3).collect::<Vec<_>>();
         Ok(Err(last.into_iter().rev().collect::<Vec<_>>().join("; ")))
     }
+}
+
+/// When the lists were fetched, `None` where that is too long ago.
+pub(super) fn stamp(root: &Path) -> Option<String> {
+    let fetched = fs::metadata(root.join("updated")).and_then(|data| data.modified()).ok()?;
+    let fresh = SystemTime::now().duration_since(fetched).is_ok_and(|age| age < LISTS_KEEP);
+    let since_epoch = fetched.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    fresh.then(|| since_epoch.as_nanos().to_string())
 }
 
 /// The file name in apt's archive directory of a line `Inst NAME (VERSION ORIGIN [ARCH])`.
