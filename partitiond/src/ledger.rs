@@ -13,11 +13,10 @@ use boot::bare::{LowMemory, LowWindow, PageSize, Starter};
 use boot::units::NodeId;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Partition, Restart};
 use crate::durable;
 use crate::inventory::Machine;
 use crate::keeper::KeeperSpec;
-use crate::placement::Assignment;
+use crate::plan;
 
 /// The ledger of one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,16 +58,10 @@ pub struct PoolPages {
 /// What a partition owns, and all that is needed to start it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What the cluster file said.
-    pub asked: Partition,
-    /// Digest of its image.
-    pub digest: String,
+    /// What it is.
+    pub wanted: plan::Spec,
     /// `uname -r` of its image.
     pub kernel: String,
-    /// CPUs and memory.
-    pub assignment: Assignment,
-    /// Its share of low memory.
-    pub low: LowWindow,
     /// Huge pages added for it.
     pub hugepages: Vec<PoolPages>,
     /// What its keeper was told.
@@ -77,13 +70,6 @@ pub struct Entry {
     pub restarts: u32,
     /// When it was started again, milliseconds since 1970; those that its restart policy counts.
     pub restarted_at_ms: Vec<u64>,
-}
-
-impl Entry {
-    /// What to do when it ends by itself.
-    pub fn restart(&self) -> Restart {
-        self.asked.restart
-    }
 }
 
 /// Why the ledger cannot be used.
@@ -147,7 +133,7 @@ impl Ledger {
 
     /// The windows of low memory that partitions own.
     pub fn windows(&self) -> Vec<LowWindow> {
-        self.partitions.values().map(|entry| entry.low).collect()
+        self.partitions.values().map(|entry| entry.spec.bare.low).collect()
     }
 
     /// A window for one more partition.

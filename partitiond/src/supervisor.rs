@@ -7,6 +7,7 @@ mod events;
 mod images;
 mod kept;
 mod logs;
+mod planned;
 mod release;
 mod routes;
 mod start;

@@ -3,6 +3,7 @@
 use crate::api::{Phase, PartitionStatus};
 use crate::keeper::{Report, now_ms};
 use crate::ledger::Entry;
+use crate::plan::{Existing, State};
 
 /// A partition that a keeper has, or that has ended.
 #[derive(Clone, Debug)]
@@ -23,6 +24,17 @@ impl Kept {
         Self { entry, report: Report::default(), keeper: None, wanted_down: false }
     }
 
+    /// As planning sees it.
+    pub fn existing(&self) -> Existing {
+        let state = match self.report.phase {
+            Phase::Starting | Phase::Booting => State::Starting,
+            Phase::Ready | Phase::Silent | Phase::Stopping => State::Ready,
+            Phase::Stuck => State::Failed,
+            Phase::Ended => State::Stopped,
+        };
+        Existing { spec: self.entry.wanted.clone(), state }
+    }
+
     /// Whether it owns anything.
     pub fn is_alive(&self) -> bool {
         !matches!(self.report.phase, Phase::Ended)
@@ -31,17 +43,18 @@ impl Kept {
     /// As the API shows it.
     pub fn status(&self) -> PartitionStatus {
         let Self { entry, report, .. } = self;
+        let memory = &entry.wanted.memory;
         PartitionStatus {
             name: entry.spec.name.clone(),
             phase: report.phase,
             end: report.end.clone(),
-            image: entry.asked.image.clone(),
-            digest: entry.digest.clone(),
+            image: entry.wanted.image.name.clone(),
+            digest: entry.wanted.image.digest.clone().unwrap_or_default(),
             kernel: report.kernel.clone().unwrap_or_else(|| entry.kernel.clone()),
             backend: "bare".to_owned(),
-            cpus: entry.assignment.cpus.clone(),
-            memory: entry.assignment.memory_total(),
-            nodes: entry.assignment.memory.clone(),
+            cpus: entry.wanted.cpus.clone(),
+            memory: boot::units::Bytes(memory.values().map(|size| size.0).sum()),
+            nodes: memory.clone(),
             keeper: self.keeper,
             boot_id: report.boot_id.clone(),
             ready_after_ms: report.ready_after_ms,

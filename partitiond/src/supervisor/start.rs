@@ -25,10 +25,8 @@ impl Supervisor {
         let name = entry.spec.name.clone();
         let low = boot::bare::read_low_memory(&self.ledger().windows()).map_err(|e| failed(&e))?;
         let window = self.ledger().free_window(&low);
-        entry.low = window.map_err(|error| {
-            problem(ProblemKind::Refused, error.to_string(), None)
-        })?;
-        entry.spec.bare.low = entry.low;
+        entry.spec.bare.low = window
+            .map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
         entry.hugepages = Vec::new();
         self.remember_host(entry.spec.bare.page_size)?;
         self.write_ledger(|ledger| {

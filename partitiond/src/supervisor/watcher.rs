@@ -133,7 +133,7 @@ fn restart_is_due(entry: &Entry, end: Option<&End>) -> bool {
     use crate::cluster::Restart;
     let by_itself = !matches!(end, None | Some(End::Stopped));
     let failed = by_itself && !matches!(end, Some(End::PoweredOff));
-    match entry.restart() {
+    match entry.wanted.restart {
         Restart::Never => false,
         Restart::Always => by_itself,
         Restart::OnFailure { max, within } => {
