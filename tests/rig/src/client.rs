@@ -73,13 +73,13 @@ impl std::fmt::Debug for Output {
 pub struct Running(UnixStream);
 
 impl Running {
-    /// The next thing that the program says; nothing follows [`FromExec::Ended`] and
+    /// Waits for the next thing that the program says; nothing follows [`FromExec::Ended`] and
     /// [`FromExec::Failed`].
     ///
     /// # Errors
     ///
     /// [`ClientError::Gone`] where the machine ended first.
-    pub fn next(&mut self) -> Result<FromExec, ClientError> {
+    pub fn message(&mut self) -> Result<FromExec, ClientError> {
         Ok(wire::read(&mut self.0)?)
     }
 
@@ -140,7 +140,7 @@ impl Running {
     pub fn output(mut self) -> Result<Output, ClientError> {
         let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
         loop {
-            match self.next()? {
+            match self.message()? {
                 FromExec::Output(bytes) => stdout.extend(bytes),
                 FromExec::Error(bytes) => stderr.extend(bytes),
                 FromExec::Ended(status) => return Ok(Output { status, stdout, stderr }),

@@ -30,6 +30,7 @@
 pub mod async_file;
 mod client;
 pub mod cpio;
+pub mod flake;
 mod initramfs;
 pub mod inside;
 pub mod keeper;
@@ -40,6 +41,7 @@ mod rig;
 mod spec;
 mod state;
 mod sys;
+pub mod trace;
 pub mod wire;
 
 pub use client::{ClientError, Output, Running};

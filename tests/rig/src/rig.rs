@@ -15,6 +15,7 @@ use crate::keeper::{self, Event, Failure};
 use crate::qemu::{Qmp, QmpError};
 use crate::spec::{InvalidTopology, RigName, RigSpec};
 use crate::state::{RigDir, StateDir, StateError};
+use crate::trace::{self, Access, TraceError};
 use crate::wire::{self, Exec, Hello};
 
 /// Who keeps a rig.
@@ -271,6 +272,26 @@ impl Rig {
     /// Where the machine has ended.
     pub fn qmp(&self) -> Result<Qmp, QmpError> {
         Qmp::connect(&self.dir.qmp())
+    }
+
+    /// Starts or stops to record accesses to devices. It slows the machine down, so switch it on for
+    /// the part that matters.
+    ///
+    /// # Errors
+    ///
+    /// Where QEMU has no such trace events or the machine has ended.
+    pub fn trace(&self, on: bool) -> Result<(), QmpError> {
+        let arguments = serde_json::json!({ "name": trace::EVENTS, "enable": on });
+        self.qmp()?.run("trace-event-set-state", arguments).map(drop)
+    }
+
+    /// The accesses recorded so far.
+    ///
+    /// # Errors
+    ///
+    /// Where the record cannot be read.
+    pub fn accesses(&self) -> Result<Vec<Access>, TraceError> {
+        trace::read(&self.dir.trace())
     }
 
     /// Powers the machine off; returns when nothing of the rig is left.

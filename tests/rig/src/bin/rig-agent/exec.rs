@@ -27,11 +27,14 @@ const HELD_INPUT: usize = 1 << 20;
 /// From hang-up to kill, for the programs of a client that went away.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// Says which output the bytes are from.
+type Wrap = fn(Vec<u8>) -> FromExec;
+
 struct Child {
     pid: Pid,
     ended: oneshot::Receiver<Status>,
     input: Option<AsyncFile>,
-    outputs: Vec<(AsyncFile, fn(Vec<u8>) -> FromExec)>,
+    outputs: Vec<(AsyncFile, Wrap)>,
 }
 
 /// Serves one exec stream to its end.
@@ -61,7 +64,7 @@ fn start(what: &Exec, reaper: &Reaper) -> io::Result<Child> {
     command.current_dir(what.cwd.as_deref().unwrap_or(std::path::Path::new("/")));
     sys::own_session(&mut command, what.tty.is_some());
 
-    let (input, outputs): (_, Vec<(AsyncFile, fn(Vec<u8>) -> FromExec)>);
+    let (input, outputs): (_, Vec<(AsyncFile, Wrap)>);
     let child = if let Some(size) = what.tty {
         let terminal = openpty(Some(&sys::winsize(size)), None)?;
         command.stdin(terminal.slave.try_clone()?).stdout(terminal.slave.try_clone()?);
@@ -78,8 +81,8 @@ fn start(what: &Exec, reaper: &Reaper) -> io::Result<Child> {
         let output = file(child.stdout.take().map(OwnedFd::from))?;
         let errors = file(child.stderr.take().map(OwnedFd::from))?;
         outputs = [
-            output.map(|file| (file, FromExec::Output as fn(_) -> _)),
-            errors.map(|file| (file, FromExec::Error as fn(_) -> _)),
+            output.map(|file| (file, FromExec::Output as Wrap)),
+            errors.map(|file| (file, FromExec::Error as Wrap)),
         ]
         .into_iter()
         .flatten()
@@ -140,7 +143,7 @@ async fn attend(stream: Stream, child: Child) -> io::Result<()> {
 
 async fn pump(
     mut file: AsyncFile,
-    wrap: fn(Vec<u8>) -> FromExec,
+    wrap: Wrap,
     output: mpsc::Sender<FromExec>,
     mut exited: watch::Receiver<bool>,
 ) {

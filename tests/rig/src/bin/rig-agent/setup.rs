@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,6 +51,8 @@ fn invalid(message: String) -> io::Error {
 pub fn apply() -> io::Result<()> {
     let setup: Setup = serde_json::from_slice(&fs::read(SETUP)?)
         .map_err(|error| invalid(format!("{SETUP}: {error}")))?;
+    // The kernel makes its root file system writable for everybody.
+    fs::set_permissions("/", fs::Permissions::from_mode(0o755))?;
     nix::unistd::sethostname(&setup.hostname)?;
     for module in &setup.modules {
         load(module)?;
