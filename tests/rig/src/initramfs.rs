@@ -6,7 +6,8 @@ use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::cpio::Writer;
+use images::cpio::{CpioError, Meta, Writer};
+
 use crate::inside::{Module, SETUP, Setup};
 use crate::modules::{ModuleError, ModuleIndex};
 use crate::spec::RigSpec;
@@ -30,6 +31,12 @@ pub enum InitramfsError {
         "cannot write the rig's initramfs: {0}; is there room in the folder for temporary files?"
     )]
     Write(io::Error),
+    /// a path that cannot stand in the archive
+    #[error("`{}` cannot be a path in the rig: it must be UTF-8 and have no `..`", .0.display())]
+    Name(PathBuf),
+    /// the archive cannot hold it
+    #[error(transparent)]
+    Archive(#[from] CpioError),
     /// a module
     #[error(transparent)]
     Module(#[from] ModuleError),
@@ -55,20 +62,20 @@ fn write_own(spec: &RigSpec, to: &mut File) -> Result<(), InitramfsError> {
     };
     for folder in ["dev", "etc", "proc", "root", "run", "sbin", "sys", "tmp", "usr/bin", "usr/sbin"]
     {
-        archive.folder(Path::new(folder)).map_err(InitramfsError::Write)?;
+        archive.folder(Path::new(folder))?;
     }
     archive.take(Path::new("init"), &spec.agent, Some(0o755))?;
     archive.take(Path::new("bin/busybox"), &spec.busybox, Some(0o755))?;
-    archive.symlink(Path::new("bin/sh"), Path::new("busybox")).map_err(InitramfsError::Write)?;
+    archive.symlink(Path::new("bin/sh"), Path::new("busybox"))?;
 
     let modules = archive.modules(spec)?;
     let setup = Setup { hostname: spec.name.to_string(), modules };
     let setup = serde_json::to_vec(&setup).map_err(|error| InitramfsError::Write(error.into()))?;
-    archive.bytes(&relative(Path::new(SETUP)), 0o644, &setup).map_err(InitramfsError::Write)?;
+    archive.bytes(&relative(Path::new(SETUP)), &setup)?;
     for file in &spec.files {
         archive.take(&relative(&file.guest), &file.host, file.mode)?;
     }
-    let mut buffer = archive.writer.finish().map_err(InitramfsError::Write)?;
+    let (mut buffer, _) = archive.writer.finish()?;
     buffer.flush().map_err(InitramfsError::Write)
 }
 
@@ -87,42 +94,50 @@ fn relative(path: &Path) -> PathBuf {
     path.components().filter(|part| !matches!(part, Component::RootDir)).collect()
 }
 
+/// The path as the archive has it.
+fn name(path: &Path) -> Result<&str, InitramfsError> {
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    let name = path.to_str().filter(|name| plain && !name.is_empty());
+    name.ok_or_else(|| InitramfsError::Name(path.to_owned()))
+}
+
 struct Archive<W: Write> {
     writer: Writer<W>,
     folders: BTreeSet<PathBuf>,
 }
 
 impl<W: Write> Archive<W> {
-    fn folder(&mut self, path: &Path) -> io::Result<()> {
+    fn folder(&mut self, path: &Path) -> Result<(), InitramfsError> {
         let mut ancestors: Vec<_> = path.ancestors().collect();
         ancestors.reverse();
         for folder in ancestors {
             if !folder.as_os_str().is_empty() && self.folders.insert(folder.to_owned()) {
-                self.writer.directory(folder, 0o755)?;
+                self.writer.directory(name(folder)?, Meta::root(0o755))?;
             }
         }
         Ok(())
     }
 
-    fn parent(&mut self, path: &Path) -> io::Result<()> {
+    fn parent(&mut self, path: &Path) -> Result<(), InitramfsError> {
         path.parent().map_or(Ok(()), |parent| self.folder(parent))
     }
 
-    fn symlink(&mut self, path: &Path, target: &Path) -> io::Result<()> {
+    fn symlink(&mut self, path: &Path, target: &Path) -> Result<(), InitramfsError> {
         self.parent(path)?;
-        self.writer.symlink(path, target)
+        let target = target.to_str().ok_or_else(|| InitramfsError::Name(target.to_owned()))?;
+        Ok(self.writer.symlink(name(path)?, target, Meta::root(0o777))?)
     }
 
-    fn bytes(&mut self, path: &Path, mode: u32, contents: &[u8]) -> io::Result<()> {
+    fn bytes(&mut self, path: &Path, contents: &[u8]) -> Result<(), InitramfsError> {
         self.parent(path)?;
-        self.writer.file(path, mode, contents.len() as u64, contents)
+        Ok(self.writer.bytes(name(path)?, Meta::root(0o644), contents)?)
     }
 
     fn take(&mut self, guest: &Path, host: &Path, mode: Option<u32>) -> Result<(), InitramfsError> {
         let failed = |error| InitramfsError::Take { path: host.to_owned(), error };
         let metadata = fs::metadata(host).map_err(failed)?;
         if metadata.is_dir() {
-            self.folder(guest).map_err(failed)?;
+            self.folder(guest)?;
             let mut entries: Vec<_> =
                 fs::read_dir(host).and_then(Iterator::collect).map_err(failed)?;
             entries.sort_by_key(fs::DirEntry::file_name);
@@ -130,7 +145,7 @@ impl<W: Write> Archive<W> {
                 let inside = guest.join(entry.file_name());
                 if entry.file_type().map_err(failed)?.is_symlink() {
                     let target = fs::read_link(entry.path()).map_err(failed)?;
-                    self.symlink(&inside, &target).map_err(failed)?;
+                    self.symlink(&inside, &target)?;
                 } else {
                     self.take(&inside, &entry.path(), None)?;
                 }
@@ -143,10 +158,10 @@ impl<W: Write> Archive<W> {
                 "it is neither a regular file nor a folder",
             )));
         }
-        let mode = mode.unwrap_or_else(|| metadata.permissions().mode());
-        self.parent(guest).map_err(failed)?;
-        let file = File::open(host).map_err(failed)?;
-        self.writer.file(guest, mode, metadata.len(), file).map_err(failed)
+        let mode = mode.unwrap_or_else(|| metadata.permissions().mode()) & 0o7777;
+        self.parent(guest)?;
+        let mut file = File::open(host).map_err(failed)?;
+        Ok(self.writer.file(&[name(guest)?], Meta::root(mode), metadata.len(), &mut file)?)
     }
 
     fn modules(&mut self, spec: &RigSpec) -> Result<Vec<Module>, InitramfsError> {
@@ -164,7 +179,7 @@ impl<W: Write> Archive<W> {
         let mut modules = Vec::new();
         for module in index.resolve(&names)? {
             let path = PathBuf::from(format!("/lib/rig-modules/{}.ko", module.name));
-            self.bytes(&relative(&path), 0o644, &module.contents).map_err(InitramfsError::Write)?;
+            self.bytes(&relative(&path), &module.contents)?;
             let parameters = asked
                 .iter()
                 .find(|(name, _)| *name == module.name)
@@ -172,5 +187,18 @@ impl<W: Write> Archive<W> {
             modules.push(Module { path, parameters });
         }
         Ok(modules)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_out_of_the_root_is_refused() {
+        for bad in ["../etc", "a/../../b", "", "/a"] {
+            assert!(name(Path::new(bad)).is_err(), "{bad}");
+        }
+        assert_eq!(name(&relative(Path::new("/usr/bin/x"))).unwrap(), "usr/bin/x");
     }
 }

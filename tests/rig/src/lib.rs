@@ -29,13 +29,13 @@
 
 pub mod async_file;
 mod client;
-pub mod cpio;
 pub mod flake;
 mod initramfs;
 pub mod inside;
 pub mod keeper;
 mod modules;
 pub mod mux;
+pub mod provide;
 pub mod qemu;
 mod rig;
 mod spec;
@@ -47,6 +47,7 @@ pub mod wire;
 pub use client::{ClientError, Output, Running};
 pub use initramfs::InitramfsError;
 pub use modules::ModuleError;
+pub use provide::ProvideError;
 pub use rig::{KeptBy, Progress, Rig, RigError};
 pub use spec::{GuestFile, InvalidName, InvalidTopology, KernelFiles, RigName, RigSpec, Topology};
 pub use state::{RigDir, StateDir, StateError};

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use images::compress::CompressError;
+
 /// The largest module we take, in bytes, decompressed. Debian's largest has about 10 MiB.
 const MAX_MODULE: u64 = 64 << 20;
 
@@ -39,6 +41,14 @@ pub enum ModuleError {
         /// what is wrong
         reason: &'static str,
     },
+    /// packed in a way that cannot be undone, or too large
+    #[error("cannot unpack {}: {error}", .path.display())]
+    Packed {
+        /// the file
+        path: PathBuf,
+        /// why
+        error: CompressError,
+    },
     /// modules that need each other
     #[error("module `{0}` depends on itself")]
     Cycle(String),
@@ -63,7 +73,9 @@ pub struct ModuleIndex {
 
 /// The name by which the kernel knows the module in this file: no endings, dashes as underscores.
 fn module_name(file_name: &str) -> Option<String> {
-    let stem = file_name.strip_suffix(".xz").unwrap_or(file_name).strip_suffix(".ko")?;
+    let stem = [".xz", ".zst", ".gz", ""]
+        .iter()
+        .find_map(|ending| file_name.strip_suffix(ending)?.strip_suffix(".ko"))?;
     Some(stem.replace('-', "_"))
 }
 
@@ -149,17 +161,12 @@ fn read_module(path: &Path) -> Result<Vec<u8>, ModuleError> {
     let read_error = |error| ModuleError::Read { path: path.to_owned(), error };
     let file = fs::File::open(path).map_err(read_error)?;
     let mut contents = Vec::new();
-    let compressed = path.extension().is_some_and(|ending| ending == "xz");
-    if compressed {
-        let decoder = liblzma::read::XzDecoder::new(file);
-        decoder.take(MAX_MODULE + 1).read_to_end(&mut contents).map_err(read_error)?;
-    } else {
-        file.take(MAX_MODULE + 1).read_to_end(&mut contents).map_err(read_error)?;
+    file.take(MAX_MODULE + 1).read_to_end(&mut contents).map_err(read_error)?;
+    if contents.starts_with(b"\x7fELF") && contents.len() as u64 <= MAX_MODULE {
+        return Ok(contents);
     }
-    if contents.len() as u64 > MAX_MODULE {
-        return Err(ModuleError::Malformed { path: path.to_owned(), reason: "over 64 MiB long" });
-    }
-    Ok(contents)
+    images::compress::decompress(&contents, MAX_MODULE)
+        .map_err(|error| ModuleError::Packed { path: path.to_owned(), error })
 }
 
 fn dependencies(information: &[u8]) -> Vec<String> {

@@ -1,6 +1,7 @@
 //! QEMU: which one, with which arguments, and its machine protocol.
 
 mod command;
+mod provide;
 mod qmp;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use command::arguments;
+pub use provide::{QemuVersion, provide};
 pub use qmp::{Qmp, QmpError};
 
 /// A QEMU that can be started.
