@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use boot::units::{Bytes, CpuSet, NodeId};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Backend, Cluster, MemorySource, Partition, Restart};
+use crate::cluster::{Backend, Cluster, MemorySource, Numa, Partition, Restart};
 use crate::placement::{Assignment, Assignments, Placement};
 
 mod diff;
@@ -40,6 +40,8 @@ pub struct Spec {
     pub memory: BTreeMap<NodeId, Bytes>,
     /// Where the memory comes from.
     pub source: MemorySource,
+    /// The nodes that it asked for.
+    pub numa: Option<Numa>,
     /// Its profile, as the file names it.
     pub profile: Option<String>,
     /// Words that the file adds to the kernel's command line.
@@ -88,6 +90,7 @@ pub fn desired(
             cpus: assignment.cpus,
             memory: assignment.memory,
             source: assignment.source,
+            numa: assignment.numa,
             profile: partition.profile.clone(),
             cmdline: partition.cmdline.clone(),
             workloads: partition.workloads.clone(),
@@ -132,8 +135,8 @@ impl Actual {
     pub fn assignments(&self) -> Assignments {
         let held = self.partitions.iter().filter(|(_, existing)| existing.state != State::Stopped);
         let assignment = |(name, existing): (&String, &Existing)| {
-            let Spec { cpus, memory, source, .. } = existing.spec.clone();
-            (name.clone(), Assignment { cpus, memory, source })
+            let Spec { cpus, memory, source, numa, .. } = existing.spec.clone();
+            (name.clone(), Assignment { cpus, memory, source, numa })
         };
         held.map(assignment).collect()
     }
@@ -169,7 +172,7 @@ pub enum Action {
     Start,
     /// It is stopped, and booted as it is wanted.
     Restart,
-    /// It runs on, and its supervision changes.
+    /// It runs on; only what the supervisor knows of it changes.
     Update,
     /// It is shut down; what it holds goes back to the host.
     Stop,

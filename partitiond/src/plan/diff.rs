@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boot::units::{Bytes, CpuSet, NodeId};
 
-use crate::cluster::{Backend, MemorySource, Restart};
+use crate::cluster::{Backend, MemorySource, Numa, Restart};
 
 use super::{
     Action, Actual, Change, Desired, Existing, HostChange, HugePageChange, LOW_MEMORY, Plan, Spec,
@@ -38,8 +38,9 @@ fn summary(spec: &Spec) -> String {
 
 fn compare(spec: &Spec, existing: &Existing) -> (Action, String, Vec<Change>) {
     let changes = changes(&existing.spec, spec);
-    // Supervision alone changes nothing inside the partition.
-    let only_supervision = changes.iter().all(|change| change.what == "restart");
+    // Supervision alone changes nothing inside the partition, nor does another wish for nodes that
+    // the place it has fulfils.
+    let only_supervision = changes.iter().all(|change| matches!(change.what, "restart" | "numa"));
     match existing.state {
         State::Stopped => (Action::Start, format!("it is stopped; {}", summary(spec)), Vec::new()),
         State::Failed if changes.is_empty() => {
@@ -74,6 +75,7 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
         ("cpus", old.cpus != new.cpus, old.cpus.to_string(), new.cpus.to_string()),
         ("memory", old.memory != new.memory, memory(&old.memory), memory(&new.memory)),
         ("memory source", old.source != new.source, source(old), source(new)),
+        ("numa", old.numa != new.numa, numa(old), numa(new)),
         ("profile", old.profile != new.profile, profile(old), profile(new)),
         ("cmdline", old.cmdline != new.cmdline, words(&old.cmdline), words(&new.cmdline)),
         ("workloads", old.workloads != new.workloads, workloads(old), workloads(new)),
@@ -106,6 +108,18 @@ fn memory(memory: &BTreeMap<NodeId, Bytes>) -> String {
     let parts: Vec<String> =
         memory.iter().map(|(node, amount)| format!("{amount} on {node}")).collect();
     parts.join(" + ")
+}
+
+fn numa(spec: &Spec) -> String {
+    match &spec.numa {
+        None => "not said".to_owned(),
+        Some(Numa::Local) => "local".to_owned(),
+        Some(Numa::Spread) => "spread".to_owned(),
+        Some(Numa::Nodes(nodes)) => {
+            let nodes: Vec<String> = nodes.iter().map(|node| node.0.to_string()).collect();
+            format!("nodes {}", nodes.join(","))
+        }
+    }
 }
 
 fn restart(restart: Restart) -> String {
