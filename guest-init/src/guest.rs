@@ -1,6 +1,7 @@
 //! guest-init at work: one thread, one loop.
 
 use std::fs::File;
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use protocol::{
@@ -14,8 +15,9 @@ use crate::pacing::{Pace, SPIN, Step};
 use crate::program::{Program, Request, StartError, prepare};
 use crate::session::{self, Session};
 use crate::sys::files::{Proc, read_or_empty};
-use crate::sys::poll::PollSet;
-use crate::sys::{kmsg, machine, process};
+use crate::sys::poll::{Interest, PollSet};
+use crate::sys::process::{Process, reap_strays};
+use crate::sys::{kmsg, machine};
 use crate::workload::{self, Supervised};
 
 /// Sessions at a time.
@@ -31,6 +33,10 @@ const POLL: Duration = Duration::from_millis(1);
 /// The largest read, in bytes.
 const BUFFER: usize = 16 * 1024;
 
+const SIGHUP: u8 = libc::SIGHUP as u8;
+const SIGTERM: u8 = libc::SIGTERM as u8;
+const SIGKILL: u8 = libc::SIGKILL as u8;
+
 /// What guest-init needs of the machine it runs on.
 #[derive(Debug)]
 pub struct Setting {
@@ -39,7 +45,7 @@ pub struct Setting {
     /// The cgroup that programs go into.
     pub cgroup: Option<File>,
     /// The init of the programs' PID namespace; without one programs share guest-init's.
-    pub namespace_init: Option<u32>,
+    pub namespace_init: Option<Process>,
     /// What the image says.
     pub image: Image,
     /// What could not be done before the keeper could be told.
@@ -59,6 +65,7 @@ pub struct Ending {
 enum Name {
     Session(SessionId, session::Part),
     Workload(usize, workload::Part),
+    NamespaceInit,
 }
 
 /// A shutdown under way.
@@ -126,8 +133,8 @@ impl Guest {
     }
 
     /// The init of the programs' PID namespace, where it lives.
-    pub fn namespace_init(&self) -> Option<u32> {
-        self.setting.namespace_init
+    pub fn namespace_init(&self) -> Option<&Process> {
+        self.setting.namespace_init.as_ref()
     }
 
     /// What is mounted, as in `/proc/mounts`.
@@ -436,8 +443,9 @@ impl Guest {
     fn heartbeat(&mut self) {
         if machine::is_init() {
             let (sessions, workloads) = (&self.sessions, &self.workloads);
-            process::reap_strays(|pid| {
-                Some(pid) == self.setting.namespace_init
+            let init = self.namespace_init().map(Process::pid);
+            reap_strays(|pid| {
+                init == Some(pid)
                     || sessions.iter().any(|session| session.pid() == pid)
                     || workloads.iter().any(|workload| workload.pid() == Some(pid))
             });
@@ -477,6 +485,9 @@ impl Guest {
         for (index, workload) in self.workloads.iter().enumerate() {
             workload.poll(&mut self.poll, |part| Name::Workload(index, part));
         }
+        if let Some(init) = &self.setting.namespace_init {
+            self.poll.add(init.pidfd.as_fd(), Interest::Read, Name::NamespaceInit);
+        }
         self.poll.wait(timeout);
         let now = Instant::now();
         let ready: Vec<Name> = self.poll.ready().collect();
@@ -484,6 +495,7 @@ impl Guest {
             match name {
                 Name::Session(id, part) => self.serve_session(id, part, now),
                 Name::Workload(index, part) => self.serve_workload(index, part, now),
+                Name::NamespaceInit => self.namespace_ended(now),
             }
         }
     }
@@ -518,29 +530,43 @@ impl Guest {
         kmsg::info(&format!("stopping ({:?}): {}", ending.stop, ending.reason));
         self.link.send(ToHost::Stopping { stop: ending.stop, reason: ending.reason.clone() });
         for workload in &mut self.workloads {
-            workload.stop(libc::SIGTERM as u8);
+            workload.give_up();
+            workload.signal(SIGTERM);
         }
         for session in &self.sessions {
-            session.signal(libc::SIGTERM as u8);
-            session.signal(libc::SIGHUP as u8);
+            session.signal(SIGTERM);
+            session.signal(SIGHUP);
         }
         self.shutdown = Some(Shutdown { ending, deadline: now + grace });
     }
 
-    /// How the partition ends, once it does.
-    fn ending(&mut self, now: Instant) -> Option<Ending> {
-        if let Some(init) = self.setting.namespace_init
-            && let Some(status) = process::try_wait(init)
-        {
+    /// All programs are gone, whatever the reason.
+    fn namespace_ended(&mut self, now: Instant) {
+        let status = self.setting.namespace_init.as_ref().and_then(Process::try_wait);
+        if let Some(status) = status {
             self.setting.namespace_init = None;
-            // No program has outlived it.
-            let ending = crate::ending::of_namespace(status);
-            self.shut_down(ending, Duration::ZERO, now);
+            self.shut_down(crate::ending::of_namespace(status), Duration::ZERO, now);
         }
+    }
+
+    /// How the partition ends, once it does.
+    fn ending(&self, now: Instant) -> Option<Ending> {
         let shutdown = self.shutdown.as_ref()?;
         let quiet = self.sessions.is_empty()
             && self.workloads.iter().all(|workload| workload.pid().is_none());
-        (quiet || shutdown.deadline <= now).then(|| shutdown.ending.clone())
+        if quiet {
+            return Some(shutdown.ending.clone());
+        }
+        if shutdown.deadline > now {
+            return None;
+        }
+        for workload in &self.workloads {
+            workload.signal(SIGKILL);
+        }
+        for session in &self.sessions {
+            session.signal(SIGKILL);
+        }
+        Some(shutdown.ending.clone())
     }
 }
 

@@ -11,7 +11,7 @@ use crate::configuration::{cmdline, modules};
 use crate::guest::{Ending, Guest, Setting};
 use crate::link::Link;
 use crate::sys::files::{Proc, read_or_empty};
-use crate::sys::{kmsg, machine, mounts, namespace, power, process};
+use crate::sys::{kmsg, machine, mounts, namespace, power};
 
 /// How long the last messages may take to leave.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -117,8 +117,8 @@ fn connect(warnings: &mut Vec<String>) -> Link {
 /// Ends all programs, sees to it that nothing is lost, and stops the kernel.
 fn stop(guest: &mut Guest, ending: &Ending) -> ! {
     if let Some(init) = guest.namespace_init() {
-        process::kill(init);
-        while process::try_wait(init).is_none() {
+        init.kill();
+        while init.try_wait().is_none() {
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -157,10 +157,14 @@ impl Supervised {
         self.enter(state, link);
     }
 
-    /// No restarts any longer, and a signal to its process group.
-    pub fn stop(&mut self, signal: u8) {
+    /// It is not started again, whatever becomes of it.
+    pub fn give_up(&mut self) {
         self.restart_at = None;
         self.workload.restart = Restart::Never;
+    }
+
+    /// Sends a signal to its process group, where it runs.
+    pub fn signal(&self, signal: u8) {
         if let Some((process, _)) = &self.process {
             process.signal(signal);
         }

@@ -10,15 +10,16 @@
 use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 
+use super::process::Process;
 use super::{check, mounts};
 
 /// Makes the namespace and its init. To be called while guest-init has no other thread and no child;
-/// all children from then on are born into the namespace. Gives the init's process id.
+/// all children from then on are born into the namespace. Gives its init.
 ///
 /// # Errors
 ///
 /// A kernel without PID namespaces, or one in which `/proc` cannot be mounted.
-pub fn enter() -> io::Result<u32> {
+pub fn enter() -> io::Result<Process> {
     let (mut reader, mut writer) = io::pipe()?;
     // SAFETY: no memory is involved; it only concerns children that are yet to come.
     check(unsafe { libc::unshare(libc::CLONE_NEWPID) })?;
@@ -37,7 +38,7 @@ pub fn enter() -> io::Result<u32> {
     let mut code = [0; 4];
     reader.read_exact(&mut code)?;
     match i32::from_ne_bytes(code) {
-        0 => Ok(child.unsigned_abs()),
+        0 => Process::of_child(child.unsigned_abs()),
         code => Err(io::Error::from_raw_os_error(code)),
     }
 }

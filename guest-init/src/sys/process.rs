@@ -52,12 +52,7 @@ pub fn spawn(
     unsafe { command.pre_exec(move || prepare(terminal, cgroup, uid, gid, &groups)) };
     // Whoever started it reaps it by its process id.
     let child = command.spawn()?;
-    let pid = libc::pid_t::try_from(child.id()).map_err(|_| io::ErrorKind::InvalidData)?;
-    // SAFETY: takes numbers. The child has not been reaped, so the id is still its own.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    let fd = check(RawFd::try_from(fd).unwrap_or(-1))?;
-    // SAFETY: just opened (pidfds are always close-on-exec), and nobody else knows it.
-    Ok(Process { pid, pidfd: unsafe { OwnedFd::from_raw_fd(fd) } })
+    Process::of_child(child.id())
 }
 
 /// Runs in the child, before the program. Nothing here may allocate.
@@ -97,6 +92,30 @@ fn prepare(
 }
 
 impl Process {
+    /// A child that has not been reaped.
+    ///
+    /// # Errors
+    ///
+    /// What pidfd_open(2) says.
+    pub fn of_child(pid: u32) -> io::Result<Self> {
+        // 0, 1 and everything below mean other processes than one child to kill(2).
+        let pid = libc::pid_t::try_from(pid)
+            .ok()
+            .filter(|pid| *pid > 1)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        // SAFETY: takes numbers. The child has not been reaped, so the id is still its own.
+        let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+        let fd = check(RawFd::try_from(fd).unwrap_or(-1))?;
+        // SAFETY: just opened (pidfds are always close-on-exec), and nobody else knows it.
+        Ok(Self { pid, pidfd: unsafe { OwnedFd::from_raw_fd(fd) } })
+    }
+
+    /// Ends the process at once; the init of a PID namespace takes all others in it along.
+    pub fn kill(&self) {
+        // SAFETY: takes numbers. The process has not been reaped, so the id is still its own.
+        unsafe { libc::kill(self.pid, libc::SIGKILL) };
+    }
+
     /// The process id as guest-init sees it.
     pub fn pid(&self) -> u32 {
         self.pid.unsigned_abs()
@@ -123,22 +142,6 @@ impl Process {
     }
 }
 
-/// How a child that is not one of the programs ended, `None` while it runs.
-pub fn try_wait(pid: u32) -> Option<ExitStatus> {
-    let mut status = 0;
-    let pid = libc::pid_t::try_from(pid).ok()?;
-    // SAFETY: writes one int, which lives through the call.
-    (unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } > 0).then(|| exit_status(status))
-}
-
-/// Ends a process at once; the init of a PID namespace takes all others in it along.
-pub fn kill(pid: u32) {
-    if let Ok(pid) = libc::pid_t::try_from(pid) {
-        // SAFETY: takes numbers.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
-    }
-}
-
 /// Reaps children that nobody knows, as PID 1 must. `known` says who is somebody's.
 pub fn reap_strays(known: impl Fn(u32) -> bool) {
     loop {
@@ -153,9 +156,11 @@ pub fn reap_strays(known: impl Fn(u32) -> bool) {
         };
         // The first one that is known will be reaped by who knows it; strays behind it wait for the
         // next time.
-        if pid == 0 || known(pid.unsigned_abs()) || try_wait(pid.unsigned_abs()).is_none() {
+        if pid == 0 || known(pid.unsigned_abs()) {
             return;
         }
+        // SAFETY: takes numbers and no pointer. The child waits to be reaped.
+        unsafe { libc::waitpid(pid, std::ptr::null_mut(), libc::WNOHANG) };
     }
 }
 
