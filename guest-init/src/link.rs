@@ -79,6 +79,13 @@ impl Link {
         true
     }
 
+    /// Whether a message or a measuring word may be there: two loads, for spinning.
+    pub fn has_news(&self) -> bool {
+        self.post
+            .as_ref()
+            .is_some_and(|post| post.channel.has_news() || post.mailbox.ping() != post.ping)
+    }
+
     /// The next message, `None` where none has arrived.
     pub fn receive(&mut self) -> Option<ToGuest> {
         let post = self.post.as_mut()?;

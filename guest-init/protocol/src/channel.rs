@@ -70,6 +70,12 @@ impl RingChannel {
     pub fn room(&mut self) -> Result<usize, RingError> {
         self.producer.room()
     }
+
+    /// Whether a message may be there: one load, for polling.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.consumer.has_news()
+    }
 }
 
 impl Channel for RingChannel {

@@ -309,6 +309,15 @@ impl Consumer {
         Ok(available as usize)
     }
 
+    /// Whether there may be something to take out: one load, for polling. What it is, or what is
+    /// wrong with it, [`Consumer::next_frame`] says.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.end.peer != self.end.own
+            || index(&self.end.memory, self.end.geometry, self.end.geometry.head)
+                .is_ok_and(|head| head.load(Ordering::Acquire) != self.end.own)
+    }
+
     fn advance(&mut self, count: usize) -> Result<(), RingError> {
         let tail = self.end.own.wrapping_add(count as u64);
         self.end.index(self.end.geometry.tail)?.store(tail, Ordering::Release);
