@@ -83,6 +83,7 @@ impl Channel for RingChannel {
         Ok(self.producer.push_message(message)?)
     }
 
+    #[inline(always)]
     fn receive<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ChannelError> {
         Ok(self.consumer.next_frame()?)
     }

@@ -6,6 +6,11 @@
 //! writes there has no effect. Of the peer's index it believes nothing but what lies between its own
 //! and one ring's length away; anything else is [`RingError::Corrupt`].
 //!
+//! # Frames in a ring
+//!
+//! Every frame starts on a border of [`ALIGNMENT`] bytes, so that it is copied by whole words; what
+//! lies between its end and the next border means nothing.
+//!
 //! # A side may die at any moment and attach again
 //!
 //! A ring that carries frames keeps this invariant: **`head` and `tail` always stand on a border
@@ -20,8 +25,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::frame::{FrameError, HEADER, MAX_FRAME, decode, encode_into, frame_length};
+use crate::frame::{
+    FrameError, HEADER, MAX_FRAME, decode_whole, encode_into, encode_small, frame_length,
+};
 use crate::shared::SharedMemory;
+
+/// Frames start at multiples of this many bytes.
+pub const ALIGNMENT: usize = 8;
+
+/// Frames of at most this many bytes take no detour over the heap.
+const SMALL: usize = 64;
 
 /// Why a ring cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -206,11 +219,12 @@ impl Producer {
         if room >= wanted { Ok(room) } else { self.room() }
     }
 
-    fn publish(&mut self, bytes: &[u8]) -> Result<(), RingError> {
+    /// Puts `bytes` in and moves `head` on by `length`.
+    fn publish(&mut self, bytes: &[u8], length: usize) -> Result<(), RingError> {
         if !self.end.write(self.end.own, bytes) {
             return Err(self.end.geometry.error());
         }
-        let head = self.end.own.wrapping_add(bytes.len() as u64);
+        let head = self.end.own.wrapping_add(length as u64);
         self.end.index(self.end.geometry.head)?.store(head, Ordering::Release);
         self.end.own = head;
         Ok(())
@@ -224,7 +238,7 @@ impl Producer {
     /// [`RingError::Corrupt`].
     pub fn push(&mut self, bytes: &[u8]) -> Result<usize, RingError> {
         let count = self.room_for(bytes.len())?.min(bytes.len());
-        self.publish(bytes.get(..count).unwrap_or_default())?;
+        self.publish(bytes.get(..count).unwrap_or_default(), count)?;
         Ok(count)
     }
 
@@ -235,10 +249,11 @@ impl Producer {
     ///
     /// [`RingError::Corrupt`].
     pub fn push_frame(&mut self, frame: &[u8]) -> Result<bool, RingError> {
-        if self.room_for(frame.len())? < frame.len() {
+        let length = frame.len().next_multiple_of(ALIGNMENT);
+        if self.room_for(length)? < length {
             return Ok(false);
         }
-        self.publish(frame)?;
+        self.publish(frame, length)?;
         Ok(true)
     }
 
@@ -248,6 +263,12 @@ impl Producer {
     ///
     /// [`RingError::Corrupt`], [`RingError::Frame`] for a message that is too long.
     pub fn push_message<M: Serialize>(&mut self, message: &M) -> Result<bool, RingError> {
+        let mut small = [0; SMALL];
+        if let Some(length) = encode_small(message, &mut small) {
+            // Whole words, as far as the next border: what lies behind the frame means nothing.
+            let padded = small.get(..length.next_multiple_of(ALIGNMENT)).unwrap_or_default();
+            return self.push_frame(padded);
+        }
         let mut frame = std::mem::take(&mut self.frame);
         let pushed = encode_into(message, &mut frame)
             .map_err(RingError::from)
@@ -274,7 +295,7 @@ impl Consumer {
         let (mut end, head, tail) = End::attach(memory, geometry)?;
         end.own = tail;
         end.peer = head;
-        Ok(Self { end, frame: Vec::new() })
+        Ok(Self { end, frame: vec![0; SMALL] })
     }
 
     /// Takes up the consumer's end of a ring whose indices may be spoilt: gives up what is in it, and
@@ -348,34 +369,50 @@ impl Consumer {
     /// # Errors
     ///
     /// Any error is final until [`Consumer::discard`]; nothing has been taken out.
+    // Inlined, so that a message is built where the caller wants it and not moved there.
+    #[inline(always)]
     pub fn next_frame<M: DeserializeOwned>(&mut self) -> Result<Option<M>, RingError> {
-        let available = self.available()?;
-        if available == 0 {
+        let length = self.copy_frame()?;
+        if length == 0 {
             return Ok(None);
         }
-        let mut header = [0; HEADER];
-        if available < HEADER {
-            return Err(RingError::Torn { available, length: HEADER });
-        }
-        if !self.end.read(self.end.own, &mut header) {
-            return Err(self.end.geometry.error());
-        }
-        let length = frame_length(header)?;
-        if available < length {
-            return Err(RingError::Torn { available, length });
-        }
-        self.frame.resize(length, 0);
-        let mut frame = std::mem::take(&mut self.frame);
-        let message = self.take(&mut frame, header);
-        self.frame = frame;
-        message
+        let message = decode_whole(self.frame.get(..length).unwrap_or_default())?;
+        self.advance(length.next_multiple_of(ALIGNMENT))?;
+        Ok(Some(message))
     }
 
-    fn take<M: DeserializeOwned>(
-        &mut self,
-        frame: &mut [u8],
-        header: [u8; HEADER],
-    ) -> Result<Option<M>, RingError> {
+    /// Copies the next frame to the front of `self.frame` and gives its length; 0 where the ring is
+    /// empty.
+    fn copy_frame(&mut self) -> Result<usize, RingError> {
+        let available = self.available()?;
+        if available == 0 {
+            return Ok(0);
+        }
+        // One copy of what a small frame takes; a longer one is copied again, whole.
+        let first = self.frame.get_mut(..available.min(SMALL)).unwrap_or_default();
+        if !self.end.read(self.end.own, first) {
+            return Err(self.end.geometry.error());
+        }
+        let Some(header) = first.first_chunk::<HEADER>().copied() else {
+            return Err(RingError::Torn { available, length: HEADER });
+        };
+        let length = frame_length(header)?;
+        let padded = length.next_multiple_of(ALIGNMENT);
+        if available < padded {
+            return Err(RingError::Torn { available, length: padded });
+        }
+        if length > SMALL {
+            self.copy_long(header, length)?;
+        }
+        Ok(length)
+    }
+
+    #[cold]
+    fn copy_long(&mut self, header: [u8; HEADER], length: usize) -> Result<(), RingError> {
+        if self.frame.len() < length {
+            self.frame.resize(length, 0);
+        }
+        let frame = self.frame.get_mut(..length).unwrap_or_default();
         if !self.end.read(self.end.own, frame) {
             return Err(self.end.geometry.error());
         }
@@ -383,11 +420,7 @@ impl Consumer {
         if let Some(first) = frame.first_chunk_mut::<HEADER>() {
             *first = header;
         }
-        let Some((message, length)) = decode(frame)? else {
-            return Err(RingError::Torn { available: frame.len(), length: frame.len() });
-        };
-        self.advance(length)?;
-        Ok(Some(message))
+        Ok(())
     }
 
     /// Throws away all that is in the ring, which ends at a border between frames, and says how many

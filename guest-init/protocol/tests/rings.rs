@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use proptest::prelude::*;
-use protocol::ring::{Consumer, Geometry, Producer, RingError};
+use protocol::ring::{ALIGNMENT, Consumer, Geometry, Producer, RingError};
 use protocol::{MAX_FRAME, SessionId, SharedMemory, ToGuest, encode};
 
 const RING: Geometry = Geometry { data: 256, size: 64 * 1024, head: 0, tail: 128 };
@@ -97,7 +97,7 @@ fn a_peer_that_publishes_half_a_frame_is_found_out() {
     let mut consumer = Consumer::attach(&memory, RING).unwrap();
     let frame = encode(&message(1, 100)).unwrap();
     producer.push(&frame[..50]).unwrap();
-    let length = frame.len();
+    let length = frame.len().next_multiple_of(ALIGNMENT);
     assert_eq!(consumer.next_frame::<ToGuest>(), Err(RingError::Torn { available: 50, length }));
     consumer.discard().unwrap();
     producer.push_message(&message(2, 5)).unwrap();
