@@ -55,7 +55,8 @@ impl Link {
             }
         };
         mailbox.set_guest_state(GuestState::Running);
-        let (generation, ping) = (mailbox.generation(), mailbox.ping());
+        // What has not been answered is to be, also where it came before guest-init did.
+        let (generation, ping) = (mailbox.generation(), mailbox.pong());
         let post = Post { mailbox, channel, generation, ping };
         Ok(Self { post: Some(post), ..Self::default() })
     }

@@ -52,10 +52,16 @@ fn workload(name: &str, script: &str, restart: Restart) -> Workload {
 
 impl Partition {
     fn boot(image: Image) -> Self {
+        Self::boot_after(image, |_| ())
+    }
+
+    /// Boots once `before` has done something to the mailbox.
+    fn boot_after(image: Image, before: impl Fn(&Mailbox)) -> Self {
         let file = tempfile::tempfile().unwrap();
         file.set_len(SIZE as u64).unwrap();
         let mailbox = Mailbox::create(map(&file), BootClock::default()).unwrap();
         mailbox.next_generation();
+        before(&mailbox);
         let theirs = map(&file);
         let guest = thread::spawn(move || {
             let link = Link::mailbox(Mailbox::open(theirs).unwrap()).unwrap();
@@ -212,6 +218,21 @@ fn both_ways_of_measuring_answer() {
             assert!(Instant::now() < deadline);
             std::hint::spin_loop();
         }
+    }
+}
+
+#[test]
+fn what_was_asked_before_the_start_is_answered_after_it() {
+    let mut partition = Partition::boot_after(Image::default(), |mailbox| {
+        mailbox.set_ping(7);
+        let sent = mailbox.host_channel().unwrap().send(&ToGuest::Ping { sequence: 8 });
+        assert!(sent.unwrap());
+    });
+    partition.channel = partition.mailbox.host_channel().unwrap();
+    partition.wait(|message| *message == ToHost::Pong { sequence: 8 });
+    let deadline = Instant::now() + PATIENCE;
+    while partition.mailbox.pong() != 7 {
+        assert!(Instant::now() < deadline);
     }
 }
 
