@@ -191,12 +191,11 @@ impl Link {
         }
     }
 
-    /// Copies the word that measures, as long as it changes.
-    pub fn echo(&mut self) {
-        let Some(post) = &mut self.post else { return };
-        if post.mailbox.ping() == post.ping {
-            return;
-        }
+    /// Copies the word that measures, as long as it changes; whether it did.
+    pub fn echo(&mut self) -> bool {
+        let Some(post) = self.post.as_mut().filter(|post| post.mailbox.ping() != post.ping) else {
+            return false;
+        };
         let start = Instant::now();
         let mut changed = start;
         loop {
@@ -206,10 +205,10 @@ impl Link {
                 post.mailbox.set_pong(ping);
                 changed = Instant::now();
             } else if changed.elapsed() > ECHO {
-                return;
+                return true;
             }
             if changed.duration_since(start) > ECHO_MOST {
-                return;
+                return true;
             }
             std::hint::spin_loop();
         }

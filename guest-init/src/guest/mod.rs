@@ -150,9 +150,8 @@ impl Guest {
             self.meet_keeper(now);
         }
         self.receive(now);
-        self.link.echo();
-        if self.link.flush() {
-            self.pace.active(now);
+        if self.link.echo() || self.link.flush() {
+            self.pace.active(Instant::now());
         }
         let next = self.timers(now);
         if let Some(ending) = self.ending(now) {
