@@ -7,6 +7,7 @@ mod inputs;
 
 use std::path::{Path, PathBuf};
 
+use self::inputs::Inputs;
 use crate::cpio::{CpioError, Meta};
 use crate::debian::{DebianError, PackageSource};
 use crate::definition::{Definition, KernelSource, RootfsSource};
@@ -84,21 +85,19 @@ pub fn build(
     let writing = env.store.writing()?;
     let packages = PackageSource::new(env.cache.join("apt"));
     check_workloads(&definition.workloads)?;
-    if let Some(inputs) = inputs::digest(definition, env, &packages)? {
-        if let Some(built) = writing.remembered(&inputs)? {
-            progress.step("nothing changed since this image was built");
-            return Ok(built);
-        }
+    let inputs = Inputs::read(definition, env, &packages)?;
+    if let Some(key) = inputs.key()
+        && let Some(built) = writing.remembered(&key)?
+    {
+        progress.step("nothing changed since this image was built");
+        return Ok(built);
     }
     let builder = Builder { env, writing: &writing, packages: &packages, progress };
-    let before = inputs::digest(definition, env, &packages)?;
     let digest = builder.build(definition)?;
-    // Lists may have been fetched meanwhile: the state after it is remembered, unless what was there
-    // before is no longer the same.
-    let after = inputs::digest(definition, env, &packages)?;
-    if let Some(inputs) = after.filter(|after| before.as_ref().is_none_or(|before| before == after))
-    {
-        writing.remember(&inputs, &digest)?;
+    // Lists may have been fetched meanwhile; the files must be those that were there before.
+    let after = Inputs::read(definition, env, &packages)?;
+    if let Some(key) = after.key().filter(|_| after.fixed == inputs.fixed) {
+        writing.remember(&key, &digest)?;
     }
     Ok(digest)
 }
@@ -301,3 +300,6 @@ fn modules_directory(tree: &Tree, release: &str) -> Result<String, TreeError> {
         },
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,13 +120,10 @@ pub fn from_file(
         rootfs::add_directory(modules, &target, &mut tree, progress)?;
         directory = Some(target);
     }
-    Ok(FoundKernel {
-        release,
-        vmlinux,
-        origin: path.display().to_string(),
-        tree,
-        modules: directory,
-    })
+    // Not the whole path: the same kernel makes the same image wherever it lies.
+    let origin = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let origin = origin.unwrap_or_default();
+    Ok(FoundKernel { release, vmlinux, origin, tree, modules: directory })
 }
 
 /// Fetches a kernel from Debian's archive.

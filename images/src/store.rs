@@ -236,10 +236,10 @@ impl Store {
     ///
     /// [`StoreError::Unknown`], [`StoreError::Ambiguous`], and as [`Store::image`].
     pub fn resolve(&self, name: &str) -> Result<Image, StoreError> {
-        if is_name(name) {
-            if let Some(digest) = self.read_digest("names", name)? {
-                return self.image(&digest);
-            }
+        if is_name(name)
+            && let Some(digest) = self.read_digest("names", name)?
+        {
+            return self.image(&digest);
         }
         let prefix = name.strip_prefix("blake3:").unwrap_or(name);
         if prefix.len() >= 4 {

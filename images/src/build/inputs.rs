@@ -1,4 +1,4 @@
-//! What an image depends on, as one digest: builds of unchanged inputs are skipped.
+//! What an image depends on: builds of unchanged inputs are skipped.
 
 use std::fs;
 use std::io::{self, Write as _};
@@ -22,67 +22,82 @@ pub(super) fn busybox_suite(packages: &PackageSource) -> String {
     packages.system_suite().unwrap_or_else(|_| "stable".to_owned())
 }
 
-/// The digest of all inputs, `None` where that cannot be told without building: where package lists
-/// are to be fetched again.
-pub(super) fn digest(
-    definition: &Definition,
-    env: &BuildEnv<'_>,
-    packages: &PackageSource,
-) -> Result<Option<Digest>, BuildError> {
-    let mut inputs = Inputs { hasher: blake3::Hasher::new() };
-    inputs.text("version", VERSION);
-    inputs.text("builder", env!("CARGO_PKG_VERSION"));
-    inputs.text("modules", include_str!("../../modules.ron"));
-    let text = serde_json::to_string(definition)
-        .map_err(|error| BuildError::Input(PathBuf::from("definition"), error.into()))?;
-    inputs.text("definition", &text);
-    inputs.contents(env.guest_init)?;
-    let suites = match &definition.kernel {
-        KernelSource::Host => {
-            let (path, modules) = kernel::host_files()?;
-            inputs.contents(&path)?;
-            inputs.tree(&modules)?;
-            vec![]
-        }
-        KernelSource::File { path, modules } => {
-            inputs.contents(&env.base.join(path))?;
-            if let Some(modules) = modules {
-                inputs.tree(&env.base.join(modules))?;
-            }
-            vec![]
-        }
-        KernelSource::Debian { suite: Some(suite), .. } => vec![suite.clone()],
-        KernelSource::Debian { suite: None, .. } => {
-            let own = packages.system_suite().map_err(kernel::KernelError::from)?;
-            let backports = packages.stamp(&format!("{own}-backports"));
-            inputs.text("backports", &backports.unwrap_or_default());
-            vec![own]
-        }
-    };
-    match &definition.rootfs {
-        RootfsSource::Minimal => match env.busybox {
-            Some(path) => inputs.contents(path)?,
-            None => {
-                let Some(stamp) = packages.stamp(&busybox_suite(packages)) else { return Ok(None) };
-                inputs.text("busybox", &stamp);
-            }
-        },
-        RootfsSource::Directory(path) | RootfsSource::Tar(path) | RootfsSource::Oci(path) => {
-            inputs.tree(&env.base.join(path))?;
-        }
-    }
-    for suite in suites {
-        let Some(stamp) = packages.stamp(&suite) else { return Ok(None) };
-        inputs.text(&suite, &stamp);
-    }
-    Ok(Some(Digest::from_hash(inputs.hasher.finalize())))
-}
-
-struct Inputs {
-    hasher: blake3::Hasher,
+/// What an image depends on.
+pub(super) struct Inputs {
+    /// The definition and the files that it names.
+    pub fixed: Digest,
+    /// The state of the package lists, `None` where they are to be fetched again.
+    lists: Option<String>,
 }
 
 impl Inputs {
+    /// All of it as one digest, `None` where that cannot be told without building.
+    pub fn key(&self) -> Option<Digest> {
+        let lists = self.lists.as_ref()?;
+        Some(Digest::of(format!("{} {lists}", self.fixed).as_bytes()))
+    }
+
+    /// Reads what an image depends on.
+    pub fn read(
+        definition: &Definition,
+        env: &BuildEnv<'_>,
+        packages: &PackageSource,
+    ) -> Result<Self, BuildError> {
+        let mut files = Hasher { hasher: blake3::Hasher::new() };
+        files.text("version", VERSION);
+        files.text("builder", env!("CARGO_PKG_VERSION"));
+        files.text("modules", include_str!("../../modules.ron"));
+        let text = serde_json::to_string(definition)
+            .map_err(|error| BuildError::Input(PathBuf::from("definition"), error.into()))?;
+        files.text("definition", &text);
+        files.contents(env.guest_init)?;
+        // Suites whose lists must be known, and those that count where they are.
+        let (mut needed, mut known) = (Vec::new(), Vec::new());
+        match &definition.kernel {
+            KernelSource::Host => {
+                let (path, modules) = kernel::host_files()?;
+                files.contents(&path)?;
+                files.tree(&modules)?;
+            }
+            KernelSource::File { path, modules } => {
+                files.contents(&env.base.join(path))?;
+                if let Some(modules) = modules {
+                    files.tree(&env.base.join(modules))?;
+                }
+            }
+            KernelSource::Debian { suite: Some(suite), .. } => needed.push(suite.clone()),
+            KernelSource::Debian { suite: None, .. } => {
+                let own = packages.system_suite().map_err(kernel::KernelError::from)?;
+                known.push(format!("{own}-backports"));
+                needed.push(own);
+            }
+        }
+        match &definition.rootfs {
+            RootfsSource::Minimal => match env.busybox {
+                Some(path) => files.contents(path)?,
+                None => needed.push(busybox_suite(packages)),
+            },
+            RootfsSource::Directory(path) | RootfsSource::Tar(path) | RootfsSource::Oci(path) => {
+                files.tree(&env.base.join(path))?;
+            }
+        }
+        let mut lists = Some(String::new());
+        for (suites, must) in [(needed, true), (known, false)] {
+            for suite in suites {
+                let stamp = packages.stamp(&suite);
+                let stamp = if must { stamp } else { Some(stamp.unwrap_or_default()) };
+                lists = lists.zip(stamp).map(|(lists, stamp)| format!("{lists} {suite} {stamp}"));
+            }
+        }
+        Ok(Self { fixed: Digest::from_hash(files.hasher.finalize()), lists })
+    }
+}
+
+struct Hasher {
+    hasher: blake3::Hasher,
+}
+
+impl Hasher {
     /// Adds a named text; lengths keep texts apart.
     fn text(&mut self, name: &str, text: &str) {
         for part in [name, text] {
