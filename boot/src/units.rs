@@ -10,7 +10,7 @@ mod bytes;
 mod cpuset;
 
 pub use bytes::{Bytes, ParseBytesError};
-pub use cpuset::{CpuSet, ParseCpuSetError};
+pub use cpuset::{CpuSet, MAX_CPU, ParseCpuSetError};
 
 /// A CPU by its Linux number, as in `/sys/devices/system/cpu/cpuN`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

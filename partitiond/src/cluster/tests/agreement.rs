@@ -61,9 +61,9 @@ fn number_to_ron(number: i128) -> ron::Value {
         }
     } else {
         match number {
-            ..=0xff => (number as u8).into(),
-            ..=0xffff => (number as u16).into(),
-            ..=0xffff_ffff => (number as u32).into(),
+            0..=0xff => (number as u8).into(),
+            0x100..=0xffff => (number as u16).into(),
+            0x1_0000..=0xffff_ffff => (number as u32).into(),
             _ => (number as u64).into(),
         }
     }

@@ -38,7 +38,7 @@ fn things_that_are_not_files() {
 #[test]
 fn a_file_without_permission() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::set_permissions(file.path(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o000)).unwrap();
     match fs::File::open(file.path()) {
         // Root may read everything: then there is nothing to refuse, and the empty file is no cluster.
         Ok(_) => assert!(matches!(read(file.path(), &Known), Err(ClusterError::Invalid(_)))),

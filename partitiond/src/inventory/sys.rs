@@ -1,0 +1,398 @@
+//! Reads the machine from procfs and sysfs.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use boot::units::{ApicId, Bytes, CpuId, CpuSet, NodeId, PhysAddr};
+
+use super::{
+    Apic, ApicMode, Cpu, HugePages, Kernel, Lockdown, Machine, Node, PciDevice, Place, Pool,
+    PoolKind,
+};
+
+/// Why the machine could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// a file that has to be there
+    #[error("cannot read {path}: {cause}. Are /proc and /sys mounted?")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// a file that does not say what it should
+    #[error("{path} says `{text}`, which is not {expected}")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What it says, shortened.
+        text: String,
+        /// What it should say.
+        expected: &'static str,
+    },
+}
+
+/// The largest file read: `/proc/cpuinfo` has about 1.5 KiB for each of at most 8,192 CPUs.
+const MAX_FILE: u64 = 32 << 20;
+
+/// Reads the machine whose `/proc` and `/sys` lie under `root`: `/` for the running one.
+///
+/// # Errors
+/// [`ReadError`] where `/proc/cpuinfo`, `/proc/meminfo` or the lists of CPUs cannot be read; what
+/// else is missing becomes a note.
+pub fn read(root: &Path) -> Result<Machine, ReadError> {
+    let tree = Tree { root };
+    let mut notes = Vec::new();
+    let info = cpu_info(&tree.required("proc/cpuinfo")?);
+    let nodes = nodes(&tree, &mut notes)?;
+    let cpus = cpus(&tree, &info, &nodes, &mut notes)?;
+    let flag = |name: &str| info.flags.iter().any(|flag| flag == name);
+    let beyond_xapic = info.apic_ids.values().any(|id| id.0 > 254);
+    let x2apic_capable = flag("x2apic");
+    let mode = match (x2apic_capable, beyond_xapic) {
+        (false, _) => Some(ApicMode::XApic),
+        (true, true) => Some(ApicMode::X2Apic),
+        (true, false) => None,
+    };
+    let kernel = kernel(&tree);
+    Ok(Machine {
+        pools: pools(&tree, &kernel.cmdline),
+        memory: mem_total(&tree.required("proc/meminfo")?).unwrap_or_default(),
+        hugepage_sizes: hugepages(&tree, "sys/kernel/mm/hugepages")
+            .into_iter()
+            .map(|pages| pages.size)
+            .collect(),
+        nodes: nodes.into_iter().map(|(node, _)| node).collect(),
+        cpus,
+        kernel,
+        apic: Apic { x2apic_capable, mode },
+        tsc_constant: flag("constant_tsc"),
+        tsc_nonstop: flag("nonstop_tsc"),
+        hypervisor: flag("hypervisor"),
+        cgroup_v2: tree.exists("sys/fs/cgroup/cgroup.controllers"),
+        pci: pci(&tree),
+        notes,
+    })
+}
+
+struct Tree<'a> {
+    root: &'a Path,
+}
+
+impl Tree<'_> {
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+
+    fn exists(&self, name: &str) -> bool {
+        self.path(name).exists()
+    }
+
+    fn required(&self, name: &str) -> Result<String, ReadError> {
+        let path = self.path(name);
+        let mut text = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
+        match read {
+            Ok(_) => Ok(String::from_utf8_lossy(&text).trim_end().to_owned()),
+            Err(cause) => Err(ReadError::File { path, cause }),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.required(name).ok()
+    }
+
+    fn number(&self, name: &str) -> Option<u64> {
+        let text = self.text(name)?;
+        match text.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16).ok(),
+            None => text.parse().ok(),
+        }
+    }
+
+    fn set(&self, name: &str) -> Option<CpuSet> {
+        self.text(name)?.parse().ok()
+    }
+
+    fn required_set(&self, name: &str) -> Result<CpuSet, ReadError> {
+        let text = self.required(name)?;
+        text.parse().map_err(|_| ReadError::Content {
+            path: self.path(name),
+            text: text.chars().take(40).collect(),
+            expected: "a list of numbers",
+        })
+    }
+
+    /// The names in a directory, in order.
+    fn names(&self, name: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.path(name)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+
+    /// The last part of what a link points at.
+    fn link(&self, name: &str) -> Option<String> {
+        let target = fs::read_link(self.path(name)).ok()?;
+        Some(target.file_name()?.to_string_lossy().into_owned())
+    }
+}
+
+#[derive(Default)]
+struct CpuInfo {
+    apic_ids: BTreeMap<CpuId, ApicId>,
+    flags: Vec<String>,
+}
+
+/// `/proc/cpuinfo`: the only file that tells APIC ids.
+fn cpu_info(text: &str) -> CpuInfo {
+    let mut info = CpuInfo::default();
+    let mut cpu = None;
+    for line in text.lines() {
+        let Some((key, value)) = line.split_once(':') else { continue };
+        let value = value.trim();
+        match key.trim() {
+            "processor" => cpu = value.parse().ok().map(CpuId),
+            "apicid" => {
+                if let (Some(cpu), Ok(id)) = (cpu, value.parse()) {
+                    info.apic_ids.insert(cpu, ApicId(id));
+                }
+            }
+            "flags" if info.flags.is_empty() => {
+                info.flags = value.split_whitespace().map(str::to_owned).collect();
+            }
+            _ => {}
+        }
+    }
+    info
+}
+
+fn cpus(
+    tree: &Tree,
+    info: &CpuInfo,
+    nodes: &[(Node, CpuSet)],
+    notes: &mut Vec<String>,
+) -> Result<Vec<Cpu>, ReadError> {
+    let present = tree.required_set("sys/devices/system/cpu/present")?;
+    let online = tree.required_set("sys/devices/system/cpu/online")?;
+    let mut unknown = CpuSet::new();
+    let mut cpus = Vec::new();
+    for id in present.iter() {
+        let directory = format!("sys/devices/system/cpu/cpu{}", id.0);
+        let node = nodes.iter().find(|(_, cpus)| cpus.contains(id)).map(|(node, _)| node.id);
+        let place = place(tree, &directory, id, info, node);
+        if place.is_none() {
+            unknown.insert(id);
+        }
+        cpus.push(Cpu {
+            id,
+            online: online.contains(id),
+            // On x86 Linux gives the CPU that it boots on the number 0 (`boot_cpu_init`,
+            // kernel/cpu.c; `smp_prepare_boot_cpu`).
+            boot: id.0 == 0,
+            removable: tree.exists(&format!("{directory}/online")),
+            place,
+        });
+    }
+    if !unknown.is_empty() {
+        notes.push(format!("CPUs {unknown} are offline: where they sit is not to be seen now"));
+    }
+    Ok(cpus)
+}
+
+fn place(
+    tree: &Tree,
+    directory: &str,
+    id: CpuId,
+    info: &CpuInfo,
+    node: Option<NodeId>,
+) -> Option<Place> {
+    let topology = |name: &str| format!("{directory}/topology/{name}");
+    let number =
+        |name: &str| tree.number(&topology(name)).and_then(|number| u32::try_from(number).ok());
+    let siblings = tree.set(&topology("thread_siblings_list"))?;
+    Some(Place {
+        apic_id: *info.apic_ids.get(&id)?,
+        package: number("physical_package_id").unwrap_or(0),
+        core: number("core_id")?,
+        llc: last_level_cache(tree, directory).unwrap_or_else(|| siblings.clone()),
+        siblings,
+        node: node.or_else(|| linked_node(tree, directory)).unwrap_or(NodeId(0)),
+    })
+}
+
+/// `cpuN/nodeM`: kept for offline CPUs too, unlike a node's list of CPUs.
+fn linked_node(tree: &Tree, directory: &str) -> Option<NodeId> {
+    tree.names(directory)
+        .iter()
+        .find_map(|name| name.strip_prefix("node")?.parse().ok())
+        .map(NodeId)
+}
+
+/// The CPUs that share the cache of the highest level that holds data.
+fn last_level_cache(tree: &Tree, directory: &str) -> Option<CpuSet> {
+    let mut last = (0, None);
+    for name in tree.names(&format!("{directory}/cache")) {
+        let index = format!("{directory}/cache/{name}");
+        let Some(level) = tree.number(&format!("{index}/level")) else { continue };
+        let holds_data =
+            tree.text(&format!("{index}/type")).is_none_or(|kind| kind != "Instruction");
+        if level > last.0 && holds_data {
+            last = (level, tree.set(&format!("{index}/shared_cpu_list")));
+        }
+    }
+    last.1
+}
+
+fn nodes(tree: &Tree, notes: &mut Vec<String>) -> Result<Vec<(Node, CpuSet)>, ReadError> {
+    let Some(online) = tree.set("sys/devices/system/node/online") else {
+        notes.push("this kernel has no NUMA: all CPUs and memory count as node 0".to_owned());
+        let memory = mem_total(&tree.required("proc/meminfo")?).unwrap_or_default();
+        let hugepages = hugepages(tree, "sys/kernel/mm/hugepages");
+        let node = Node { id: NodeId(0), memory, distances: vec![10], hugepages };
+        return Ok(vec![(node, tree.required_set("sys/devices/system/cpu/present")?)]);
+    };
+    let mut nodes = Vec::new();
+    for id in online.iter().map(|id| NodeId(id.0)) {
+        let directory = format!("sys/devices/system/node/node{}", id.0);
+        let distances = tree.text(&format!("{directory}/distance")).unwrap_or_default();
+        let mut distances: Vec<u32> =
+            distances.split_whitespace().filter_map(|distance| distance.parse().ok()).collect();
+        if distances.len() != online.len() {
+            notes.push(format!("{id} does not tell its distances: all count as 20"));
+            distances = online.iter().map(|to| if to.0 == id.0 { 10 } else { 20 }).collect();
+        }
+        let memory = tree.required(&format!("{directory}/meminfo"))?;
+        let node = Node {
+            id,
+            memory: mem_total(&memory).unwrap_or_default(),
+            distances,
+            hugepages: hugepages(tree, &format!("{directory}/hugepages")),
+        };
+        nodes.push((node, tree.set(&format!("{directory}/cpulist")).unwrap_or_default()));
+    }
+    Ok(nodes)
+}
+
+/// `MemTotal: 4039484 kB`, also behind `Node 0` as the nodes' own files have it.
+fn mem_total(text: &str) -> Option<Bytes> {
+    let line = text.lines().find(|line| line.contains("MemTotal:"))?;
+    let (_, value) = line.split_once(':')?;
+    let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1_024).map(Bytes)
+}
+
+/// `hugepages-2048kB/nr_hugepages` and so on, ascending by size.
+fn hugepages(tree: &Tree, directory: &str) -> Vec<HugePages> {
+    let mut list: Vec<HugePages> = tree
+        .names(directory)
+        .iter()
+        .filter_map(|name| {
+            let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+            let count = |what: &str| tree.number(&format!("{directory}/{name}/{what}"));
+            Some(HugePages {
+                size: Bytes(kib.checked_mul(1_024)?),
+                total: count("nr_hugepages")?,
+                free: count("free_hugepages")?,
+            })
+        })
+        .collect();
+    list.sort_by_key(|pages| pages.size);
+    list
+}
+
+fn kernel(tree: &Tree) -> Kernel {
+    let text = |name: &str| tree.text(name).unwrap_or_default();
+    let lockdown = tree.text("sys/kernel/security/lockdown").and_then(|text| {
+        // The mode in force stands in brackets: `none [integrity] confidentiality`.
+        let (_, rest) = text.split_once('[')?;
+        match rest.split_once(']')?.0 {
+            "none" => Some(Lockdown::None),
+            "integrity" => Some(Lockdown::Integrity),
+            "confidentiality" => Some(Lockdown::Confidentiality),
+            _ => None,
+        }
+    });
+    Kernel {
+        release: text("proc/sys/kernel/osrelease"),
+        version: text("proc/version"),
+        cmdline: text("proc/cmdline"),
+        // Since 6.1; before that, what this program was built for.
+        arch: tree
+            .text("proc/sys/kernel/arch")
+            .unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
+        lockdown,
+    }
+}
+
+fn pools(tree: &Tree, cmdline: &str) -> Vec<Pool> {
+    let mut pools = Vec::new();
+    for name in tree.names("sys/bus/dax/devices") {
+        let directory = format!("sys/bus/dax/devices/{name}");
+        let size = tree.number(&format!("{directory}/size"));
+        let start = tree.number(&format!("{directory}/resource"));
+        if let (Some(size), Some(start)) = (size.filter(|size| *size > 0), start) {
+            pools.push(Pool {
+                kind: PoolKind::SoftReserved,
+                start: PhysAddr(start),
+                size: Bytes(size),
+                node: tree
+                    .number(&format!("{directory}/target_node"))
+                    .and_then(|node| u32::try_from(node).ok())
+                    .map(NodeId),
+            });
+        }
+    }
+    for word in cmdline.split_whitespace().filter_map(|word| word.strip_prefix("memmap=")) {
+        for range in word.split(',') {
+            if let Some((size, start)) = range.split_once('$')
+                && let (Some(size), Some(start)) = (kernel_size(size), kernel_size(start))
+            {
+                pools.push(Pool {
+                    kind: PoolKind::Memmap,
+                    start: PhysAddr(start),
+                    size: Bytes(size),
+                    node: None,
+                });
+            }
+        }
+    }
+    pools
+}
+
+/// A size as the kernel's command line has it: `4G`, `512M`, `0x1000` (`memparse`, lib/cmdline.c).
+fn kernel_size(text: &str) -> Option<u64> {
+    let (digits, shift) = match text.char_indices().next_back()? {
+        (at, 'K' | 'k') => (text.get(..at)?, 10),
+        (at, 'M' | 'm') => (text.get(..at)?, 20),
+        (at, 'G' | 'g') => (text.get(..at)?, 30),
+        (at, 'T' | 't') => (text.get(..at)?, 40),
+        _ => (text, 0),
+    };
+    let number = match digits.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok()?,
+        None => digits.parse().ok()?,
+    };
+    number.checked_mul(1 << shift)
+}
+
+fn pci(tree: &Tree) -> Vec<PciDevice> {
+    let device = |address: String| {
+        let directory = format!("sys/bus/pci/devices/{address}");
+        let number = |name: &str| tree.number(&format!("{directory}/{name}"));
+        Some(PciDevice {
+            vendor: u16::try_from(number("vendor")?).ok()?,
+            device: u16::try_from(number("device")?).ok()?,
+            class: u32::try_from(number("class")?).ok()?,
+            driver: tree.link(&format!("{directory}/driver")),
+            // -1, where the firmware does not say.
+            node: number("numa_node").and_then(|node| u32::try_from(node).ok()).map(NodeId),
+            address,
+        })
+    };
+    tree.names("sys/bus/pci/devices").into_iter().filter_map(device).collect()
+}
