@@ -336,6 +336,12 @@ impl Instance {
         }
     }
 
+    /// A CPU of this partition that the host's kernel runs on, because somebody wrote to sysfs.
+    pub fn stolen_cpu(&self) -> Option<crate::units::CpuId> {
+        let cpus = &self.record.spec.cpus;
+        cpus.iter().map(|cpu| cpu.id).find(|cpu| super::is_online(*cpu))
+    }
+
     /// The records of the kernel's log from number `from` on.
     ///
     /// # Errors

@@ -1,0 +1,328 @@
+//! The keeper's loop: one turn after the other, fast while something happens, slow while not.
+
+mod ending;
+mod timing;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use boot::bare::{Guard, Instance};
+use protocol::channel::{Channel, RingChannel};
+use protocol::mailbox::Mailbox;
+use protocol::{Configuration, Stop, ToGuest, ToHost, VERSION};
+use tokio::sync::{mpsc, watch};
+
+use self::ending::Ending;
+use self::timing::Timing;
+use super::KeeperSpec;
+use super::connection::Command;
+use super::log::Log;
+use super::report::{Report, now_ms};
+use super::session::Sessions;
+use crate::api::{End, Phase};
+use crate::errors::chain;
+
+/// Messages of the partition that one turn handles at most, so that it cannot keep the keeper from
+/// everything else.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// Workloads that a report names at most; a partition that claims more is not believed.
+const MAX_WORKLOADS: usize = 256;
+
+/// A running partition and everything about it.
+pub struct Partition {
+    instance: Instance,
+    mailbox: Option<Mailbox>,
+    channel: Option<RingChannel>,
+    /// A message that the ring had no room for.
+    unsent: Option<ToGuest>,
+    configuration: Configuration,
+    sessions: Sessions,
+    log: Rc<Log>,
+    reports: watch::Sender<Report>,
+    /// The next record of the kernel's log.
+    next_record: u64,
+    ending: Ending,
+    timing: Timing,
+    /// When its start began.
+    begun: Instant,
+}
+
+impl Partition {
+    /// Takes charge of a partition whose CPU has just been started, or that was found running.
+    pub fn new(
+        instance: Instance,
+        spec: &KeeperSpec,
+        log: Rc<Log>,
+        reports: watch::Sender<Report>,
+        begun: Instant,
+    ) -> Self {
+        let mut configuration = spec.configuration.clone();
+        configuration.version = VERSION;
+        let mut partition = Self {
+            instance,
+            mailbox: None,
+            channel: None,
+            unsent: None,
+            configuration,
+            sessions: Sessions::default(),
+            log,
+            reports,
+            next_record: 0,
+            ending: Ending::default(),
+            timing: Timing::new(),
+            begun,
+        };
+        partition.attach();
+        partition
+    }
+
+    /// Runs until the partition has ended, and says why.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Command>) -> End {
+        loop {
+            let mut worked = self.hear();
+            self.speak_unsent();
+            while self.unsent.is_none() {
+                let Ok(command) = inbox.try_recv() else { break };
+                self.obey(command);
+                worked = true;
+            }
+            self.look();
+            if let Some(end) = self.ended() {
+                return self.finish(end);
+            }
+            if let Some(mailbox) = &self.mailbox {
+                mailbox.set_host_awake(self.sessions.any());
+            }
+            match self.timing.pause(worked, self.sessions.any()) {
+                None => tokio::task::yield_now().await,
+                Some(pause) => {
+                    let room = self.unsent.is_none();
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        Some(command) = inbox.recv(), if room => self.obey(command),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes up the control channel, from wherever an earlier keeper left it.
+    fn attach(&mut self) {
+        let attached = self.instance.mailbox().map_err(|error| chain(&error)).and_then(|mailbox| {
+            let channel = mailbox
+                .host_channel()
+                .or_else(|_| mailbox.host_channel_afresh())
+                .map_err(|error| chain(&error))?;
+            mailbox.next_generation();
+            Ok((mailbox, channel))
+        });
+        match attached {
+            Ok((mailbox, channel)) => {
+                self.mailbox = Some(mailbox);
+                self.channel = Some(channel);
+            }
+            Err(error) => self.lose_channel(&error),
+        }
+    }
+
+    /// A partition that spoils its channel is spoken to no more; it can still be watched and ended.
+    fn lose_channel(&mut self, why: &str) {
+        self.log.note(&format!("the control channel is lost: {why}"));
+        self.channel = None;
+        self.sessions.end("the partition has spoilt its control channel");
+    }
+
+    /// Handles what the partition has sent; whether there was anything.
+    fn hear(&mut self) -> bool {
+        let mut heard = false;
+        for _ in 0..MESSAGES_PER_TURN {
+            let received = match &mut self.channel {
+                Some(channel) => channel.receive::<ToHost>(),
+                None => return heard,
+            };
+            match received {
+                Ok(Some(message)) => {
+                    heard = true;
+                    self.handle(message);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.lose_channel(&chain(&error));
+                    break;
+                }
+            }
+        }
+        heard
+    }
+
+    fn handle(&mut self, message: ToHost) {
+        match message {
+            ToHost::Hello(hello) => {
+                self.log.note(&format!(
+                    "guest-init runs: {}, {} CPUs, {} KiB",
+                    hello.kernel, hello.cpus, hello.memory_kib
+                ));
+                self.reports.send_modify(|report| {
+                    report.kernel = Some(bounded(hello.kernel));
+                    report.boot_id = Some(bounded(hello.boot_id));
+                });
+                self.ending.heard();
+                self.speak(ToGuest::Configure(self.configuration.clone()));
+            }
+            ToHost::Ready { .. } => {
+                let after = self.begun.elapsed().as_millis() as u64;
+                self.ending.ready();
+                self.reports.send_modify(|report| {
+                    report.phase = Phase::Ready;
+                    report.ready_after_ms.get_or_insert(after);
+                });
+            }
+            ToHost::Heartbeat(signals) => {
+                self.ending.heard();
+                self.reports.send_modify(|report| {
+                    if report.phase == Phase::Silent {
+                        report.phase = Phase::Ready;
+                    }
+                    report.signals = Some(signals);
+                    report.signals_at_ms = Some(now_ms());
+                });
+            }
+            ToHost::Log { workload, stream, line } => {
+                self.log.workload(&bounded(workload), stream, &line);
+            }
+            ToHost::Workload { name, state } => self.reports.send_modify(|report| {
+                let known = report.workloads.contains_key(&name);
+                if known || report.workloads.len() < MAX_WORKLOADS {
+                    report.workloads.insert(bounded(name), state);
+                }
+            }),
+            ToHost::Stopping { stop, reason } => {
+                self.log.note(&format!("guest-init stops the kernel: {}", bounded(reason)));
+                self.ending.announced(stop);
+                self.reports.send_modify(|report| report.phase = Phase::Stopping);
+            }
+            ToHost::Warning { text } => self.log.note(&format!("guest-init: {}", bounded(text))),
+            ToHost::Pong { .. } => {}
+            message @ (ToHost::Started { .. }
+            | ToHost::Failed { .. }
+            | ToHost::Output { .. }
+            | ToHost::Exited { .. }
+            | ToHost::Credit { .. }) => {
+                if let Some(answer) = self.sessions.deliver(message) {
+                    self.speak(answer);
+                }
+            }
+        }
+    }
+
+    /// Does what a connection asks.
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Open(outbox, answer) => {
+                let session = self.sessions.open(outbox);
+                let _ = answer.send(session);
+            }
+            Command::Send(message) => {
+                if let ToGuest::Credit { session, bytes } = &message {
+                    self.sessions.credit(*session, *bytes);
+                }
+                self.speak(message);
+            }
+            Command::Close(session) => {
+                if self.sessions.close(session) {
+                    self.speak(ToGuest::Hangup { session });
+                }
+            }
+            Command::Stop { force, grace_ms } => {
+                self.ending.asked(force || self.channel.is_none(), grace_ms);
+                self.reports.send_modify(|report| report.phase = Phase::Stopping);
+                self.speak(ToGuest::Shutdown { stop: Stop::PowerOff, grace_ms });
+            }
+        }
+    }
+
+    fn speak(&mut self, message: ToGuest) {
+        let Some(channel) = &mut self.channel else { return };
+        match channel.send(&message) {
+            Ok(true) => {}
+            // What cannot be kept until there is room is a hangup or a shutdown, and both have a
+            // second way.
+            Ok(false) => self.unsent = Some(message),
+            Err(error) => self.lose_channel(&chain(&error)),
+        }
+    }
+
+    fn speak_unsent(&mut self) {
+        if let Some(message) = self.unsent.take() {
+            self.speak(message);
+        }
+    }
+
+    /// Looks at what the partition does without saying so.
+    fn look(&mut self) {
+        if self.timing.guard_is_due() {
+            let guard = self.instance.guard();
+            if guard != Guard::Waiting {
+                self.timing.guard_is_done();
+                self.reports.send_modify(|report| report.restart_guard = guard == Guard::Installed);
+                if guard == Guard::Impossible {
+                    self.log.note("a restart of this kernel cannot be caught");
+                }
+            }
+        }
+        if self.timing.log_is_due() {
+            self.read_kernel_log();
+        }
+        if self.ending.is_silent() && self.reports.borrow().phase == Phase::Ready {
+            self.reports.send_modify(|report| report.phase = Phase::Silent);
+        }
+    }
+
+    fn read_kernel_log(&mut self) {
+        match self.instance.kernel_log(self.next_record) {
+            Ok(records) => {
+                for record in records {
+                    self.next_record = record.sequence.saturating_add(1);
+                    self.ending.read(&record);
+                    self.log.kernel(&record);
+                }
+            }
+            Err(error) => {
+                if self.timing.complain() {
+                    self.log.note(&chain(&error));
+                }
+            }
+        }
+    }
+
+    /// Whether the partition has ended, and why.
+    fn ended(&mut self) -> Option<End> {
+        if !self.timing.request_is_due() {
+            return None;
+        }
+        let stolen = self.timing.theft_is_due().then(|| self.instance.stolen_cpu()).flatten();
+        self.ending.verdict(self.instance.request(), stolen)
+    }
+
+    /// The last look at a partition that has ended.
+    fn finish(mut self, end: End) -> End {
+        self.read_kernel_log();
+        self.hear();
+        self.sessions.end("the partition has ended");
+        let asked = matches!(end, End::Stopped);
+        let last_words = if asked { Vec::new() } else { self.ending.last_words() };
+        self.reports.send_modify(|report| report.last_words = last_words);
+        self.log.note(&ending::describe(&end));
+        end
+    }
+}
+
+/// A text of the partition's, cut to what a report or a line can carry.
+fn bounded(text: String) -> String {
+    const MOST: usize = 256;
+    if text.len() <= MOST { text } else { text.chars().take(MOST).collect() }
+}
+
+/// How long a partition may be unheard of before it is called silent.
+const SILENCE: Duration = Duration::from_secs(3);

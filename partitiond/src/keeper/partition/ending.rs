@@ -1,0 +1,206 @@
+//! Whether a partition has ended, and why: what it asked of the machine, what its kernel said last,
+//! what we asked of it, and how long nothing was heard.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use boot::bare::Request;
+use boot::kernel_log::Record;
+use boot::units::CpuId;
+use protocol::Stop;
+
+use super::SILENCE;
+use crate::api::End;
+use crate::keeper::log::kernel_lines;
+
+/// Lines that are kept for the case that they are the last.
+const LAST_WORDS: usize = 40;
+
+/// A longer line is cut, so that a report stays small.
+const MAX_LINE: usize = 240;
+
+/// How long guest-init may take to answer for the first time.
+const FIRST_WORD: Duration = Duration::from_secs(60);
+
+/// How long a kernel may take to print its trace after the line that says that it panics.
+const TRACE: Duration = Duration::from_millis(500);
+
+/// How long a kernel may take to stop after guest-init has said that it will.
+const STOPPING: Duration = Duration::from_secs(10);
+
+/// What is known about a partition's end.
+pub struct Ending {
+    started: Instant,
+    heard: Option<Instant>,
+    ready: bool,
+    asked: Option<Asked>,
+    announced: Option<(Stop, Instant)>,
+    panicked: Option<(String, Instant)>,
+    lines: VecDeque<String>,
+}
+
+struct Asked {
+    /// When it is ended without asking any longer.
+    deadline: Instant,
+}
+
+impl Default for Ending {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            heard: None,
+            ready: false,
+            asked: None,
+            announced: None,
+            panicked: None,
+            lines: VecDeque::new(),
+        }
+    }
+}
+
+impl Ending {
+    /// guest-init was heard of.
+    pub fn heard(&mut self) {
+        self.heard = Some(Instant::now());
+    }
+
+    /// guest-init has said that everything runs.
+    pub fn ready(&mut self) {
+        self.heard();
+        self.ready = true;
+    }
+
+    /// Nothing was heard for too long of a partition that was ready.
+    pub fn is_silent(&self) -> bool {
+        self.ready && self.heard.is_some_and(|heard| heard.elapsed() > SILENCE)
+    }
+
+    /// We asked the partition to end.
+    pub fn asked(&mut self, force: bool, grace_ms: u32) {
+        let patience = match force {
+            true => Duration::ZERO,
+            false => Duration::from_millis(grace_ms.into()) + STOPPING,
+        };
+        self.asked = Some(Asked { deadline: Instant::now() + patience });
+    }
+
+    /// guest-init says that it will stop the kernel.
+    pub fn announced(&mut self, stop: Stop) {
+        self.announced = Some((stop, Instant::now()));
+    }
+
+    /// Takes note of a record of the kernel's log.
+    pub fn read(&mut self, record: &Record) {
+        const PANIC: &str = "Kernel panic - not syncing";
+        for line in kernel_lines(record) {
+            let line: String = String::from_utf8_lossy(&line).chars().take(MAX_LINE).collect();
+            if let Some(at) = line.find(PANIC)
+                && self.panicked.is_none()
+            {
+                let message = line.get(at..).unwrap_or(PANIC).to_owned();
+                self.panicked = Some((message, Instant::now()));
+            }
+            if self.lines.len() == LAST_WORDS {
+                self.lines.pop_front();
+            }
+            self.lines.push_back(line);
+        }
+    }
+
+    /// The last lines of the kernel's log.
+    pub fn last_words(&self) -> Vec<String> {
+        self.lines.iter().cloned().collect()
+    }
+
+    /// Whether the partition has ended, given what its kernel asks of the machine now and which of
+    /// its CPUs the host has taken back behind our back.
+    pub fn verdict(&self, request: Option<Request>, stolen: Option<CpuId>) -> Option<End> {
+        if let Some(cpu) = stolen {
+            let message = format!("somebody on the host took {cpu} back while the partition ran");
+            return Some(End::Failed { message });
+        }
+        if let Some((message, when)) = &self.panicked {
+            return (when.elapsed() > TRACE).then(|| End::Panicked { message: message.clone() });
+        }
+        match (request, &self.asked) {
+            (Some(Request::PowerOff), Some(_)) => return Some(End::Stopped),
+            (Some(Request::PowerOff), None) => return Some(End::PoweredOff),
+            (Some(Request::Restart), _) => return Some(End::Restarted),
+            (None, Some(asked)) if Instant::now() >= asked.deadline => return Some(End::Stopped),
+            _ => {}
+        }
+        if let Some((stop, when)) = &self.announced
+            && when.elapsed() > STOPPING
+        {
+            return Some(match (stop, &self.asked) {
+                (Stop::PowerOff, Some(_)) => End::Stopped,
+                (Stop::PowerOff, None) => End::PoweredOff,
+                (Stop::Reboot, _) => End::Restarted,
+            });
+        }
+        if self.heard.is_none() && self.started.elapsed() > FIRST_WORD {
+            let message = format!(
+                "nothing was heard of guest-init within {} s; its kernel's log tells how far it came",
+                FIRST_WORD.as_secs()
+            );
+            return Some(End::Failed { message });
+        }
+        None
+    }
+}
+
+/// An end in words.
+pub fn describe(end: &End) -> String {
+    match end {
+        End::Stopped => "the partition was stopped".to_owned(),
+        End::PoweredOff => "the partition switched itself off".to_owned(),
+        End::Restarted => "the partition's kernel asked for a restart".to_owned(),
+        End::Panicked { message } => format!("the partition's kernel panicked: {message}"),
+        End::Failed { message } => format!("the partition failed: {message}"),
+        End::Lost => "the partition was lost".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(text: &str) -> Record {
+        Record { sequence: 0, nanoseconds: 0, level: 0, text: text.as_bytes().to_vec() }
+    }
+
+    #[test]
+    fn what_the_kernel_asks_for_is_what_ended_it() {
+        let mut ending = Ending::default();
+        assert_eq!(ending.verdict(None, None), None);
+        assert_eq!(ending.verdict(Some(Request::Restart), None), Some(End::Restarted));
+        assert_eq!(ending.verdict(Some(Request::PowerOff), None), Some(End::PoweredOff));
+        ending.asked(false, 1000);
+        assert_eq!(ending.verdict(Some(Request::PowerOff), None), Some(End::Stopped));
+        assert_eq!(ending.verdict(None, None), None);
+        ending.asked(true, 1000);
+        assert_eq!(ending.verdict(None, None), Some(End::Stopped));
+    }
+
+    #[test]
+    fn a_panic_is_told_with_its_line_once_the_trace_is_there() {
+        let mut ending = Ending::default();
+        ending.read(&record("BUG: something"));
+        ending.read(&record("Kernel panic - not syncing: sysrq triggered crash"));
+        assert_eq!(ending.verdict(None, None), None);
+        std::thread::sleep(TRACE + Duration::from_millis(20));
+        let message = "Kernel panic - not syncing: sysrq triggered crash".to_owned();
+        assert_eq!(ending.verdict(None, None), Some(End::Panicked { message }));
+        assert_eq!(ending.last_words().len(), 2);
+    }
+
+    #[test]
+    fn last_words_are_bounded() {
+        let mut ending = Ending::default();
+        for _ in 0..100 {
+            ending.read(&record(&"x".repeat(100_000)));
+        }
+        assert_eq!(ending.last_words().len(), LAST_WORDS);
+        assert!(ending.last_words().iter().all(|line| line.len() <= MAX_LINE));
+    }
+}

@@ -1,0 +1,65 @@
+//! What a keeper tells the supervisor about its partition.
+
+use std::collections::BTreeMap;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use protocol::{Signals, WorkloadState};
+use serde::{Deserialize, Serialize};
+
+use crate::api::{End, Phase};
+
+/// Everything known about a partition, sent whole whenever it changes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// The step of its start that is being done.
+    pub step: Option<String>,
+    /// Why it ended, where it has.
+    pub end: Option<End>,
+    /// Why it could not be taken back, where it could not.
+    pub stuck: Option<String>,
+    /// `uname -r`, once it has answered.
+    pub kernel: Option<String>,
+    /// Its boot id, once it has answered.
+    pub boot_id: Option<String>,
+    /// Milliseconds from the keeper's start until it was ready.
+    pub ready_after_ms: Option<u64>,
+    /// Whether a restart of its kernel is caught.
+    pub restart_guard: bool,
+    /// What it measured of itself last.
+    pub signals: Option<Signals>,
+    /// When that came, milliseconds since 1970.
+    pub signals_at_ms: Option<u64>,
+    /// Its workloads.
+    pub workloads: BTreeMap<String, WorkloadState>,
+    /// The last lines of its kernel's log, where it ended other than on demand.
+    pub last_words: Vec<String>,
+    /// Its kernel's whole command line.
+    pub command_line: String,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Self {
+            phase: Phase::Starting,
+            step: None,
+            end: None,
+            stuck: None,
+            kernel: None,
+            boot_id: None,
+            ready_after_ms: None,
+            restart_guard: false,
+            signals: None,
+            signals_at_ms: None,
+            workloads: BTreeMap::new(),
+            last_words: Vec::new(),
+            command_line: String::new(),
+        }
+    }
+}
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64
+}

@@ -1,0 +1,109 @@
+//! Where things lie on this machine.
+
+use std::path::{Path, PathBuf};
+
+/// The directories of one supervisor. Everything that must survive it is in one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// Gone after a reboot of the host: sockets, and what belongs to running partitions.
+    pub run: PathBuf,
+    /// Kept: the ledger, events, logs, images.
+    pub state: PathBuf,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self { run: "/run/partitiond".into(), state: "/var/lib/partitiond".into() }
+    }
+}
+
+impl Paths {
+    /// The supervisor's socket.
+    pub fn api(&self) -> PathBuf {
+        self.run.join("api.sock")
+    }
+
+    /// Held by the one supervisor.
+    pub fn supervisor_lock(&self) -> PathBuf {
+        self.run.join("supervisor.lock")
+    }
+
+    /// What the supervisor writes to standard error.
+    pub fn supervisor_log(&self) -> PathBuf {
+        self.run.join("supervisor.log")
+    }
+
+    /// Where huge pages of this size are mounted.
+    pub fn hugepages(&self, size: boot::bare::PageSize) -> PathBuf {
+        self.run.join(match size {
+            boot::bare::PageSize::Large => "hugepages-2MiB",
+            boot::bare::PageSize::Giant => "hugepages-1GiB",
+        })
+    }
+
+    /// Who owns what.
+    pub fn ledger(&self) -> PathBuf {
+        self.state.join("ledger.ron")
+    }
+
+    /// What happened.
+    pub fn events(&self) -> PathBuf {
+        self.state.join("events.jsonl")
+    }
+
+    /// The image store.
+    pub fn images(&self) -> PathBuf {
+        self.state.join("images")
+    }
+
+    /// The log of a partition.
+    pub fn log(&self, partition: &str) -> PathBuf {
+        self.state.join("log").join(format!("{partition}.jsonl"))
+    }
+
+    /// What belongs to a running partition.
+    pub fn partition(&self, name: &str) -> PartitionDir {
+        PartitionDir(self.run.join("partitions").join(name))
+    }
+}
+
+/// The directory of a running partition, shared by supervisor and keeper.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartitionDir(PathBuf);
+
+impl PartitionDir {
+    /// The directory at `path`.
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// What the keeper is to start; written by the supervisor.
+    pub fn spec(&self) -> PathBuf {
+        self.0.join("spec.json")
+    }
+
+    /// What the keeper has started, to find it again; written once its CPU runs.
+    pub fn record(&self) -> PathBuf {
+        self.0.join("record.json")
+    }
+
+    /// How it ended; the keeper's last act.
+    pub fn last_report(&self) -> PathBuf {
+        self.0.join("last-report.json")
+    }
+
+    /// The keeper's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("keeper.sock")
+    }
+
+    /// Held by the one keeper; holds its process id.
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("keeper.pid")
+    }
+}
