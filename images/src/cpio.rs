@@ -72,6 +72,9 @@ pub enum CpioError {
         /// Bytes that came.
         found: u64,
     },
+    /// A file's contents cannot be read.
+    #[error("cannot read {0:?}: {1}")]
+    Unreadable(String, Box<dyn std::error::Error + Send + Sync>),
     /// More than 2^32 entries.
     #[error("more files than an initramfs can number")]
     TooMany,

@@ -73,6 +73,9 @@ pub enum DebianError {
     /// The cache cannot be used.
     #[error("cannot use {0}: {1}")]
     Cache(PathBuf, io::Error),
+    /// The machine's own suite is not known.
+    #[error("this machine does not run a release of Debian: name the package's suite")]
+    NotDebian,
     /// A path that cannot be written in apt's configuration.
     #[error("{0:?} cannot hold a package cache: apt's configuration has no quotes or line ends")]
     Path(PathBuf),
@@ -96,6 +99,9 @@ pub struct PackageSource {
     configuration: PathBuf,
 }
 
+/// How the packages begin that together are a kernel: one up to Linux 6.12, four from 7.x.
+const KERNEL_PARTS: [&str; 4] = ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-"];
+
 /// The most packages that exact dependencies may lead to.
 const MAX_CHAIN: usize = 16;
 
@@ -113,8 +119,32 @@ impl PackageSource {
         self
     }
 
+    /// The suite of this machine's own release, from os-release(5).
+    ///
+    /// # Errors
+    ///
+    /// [`DebianError::NotDebian`] where it is another distribution or names no suite.
+    pub fn system_suite(&self) -> Result<String, DebianError> {
+        let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
+        let value = |key: &str| {
+            text.lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
+                .map(|value| value.trim_matches('"').to_owned())
+        };
+        value("VERSION_CODENAME")
+            .filter(|_| value("ID").as_deref() == Some("debian"))
+            .ok_or(DebianError::NotDebian)
+    }
+
+    /// Tells the state of a suite's lists, `None` where they would be fetched again before anything
+    /// else: while it stays the same, so do the packages that [`PackageSource::fetch`] gives.
+    pub fn stamp(&self, suite: &str) -> Option<String> {
+        private::stamp(&self.cache.join(suite.replace('/', "_")))
+    }
+
     /// Fetches a package of a suite and, for the kernel's packages, those of its dependencies that
-    /// hold parts of the kernel (`linux-image-*`, `linux-binary-*`, `linux-modules-*`). The package
+    /// hold parts of the kernel (`linux-image-*`, `linux-binary-*`, `linux-modules-*`,
+    /// `linux-base-*`). The package
     /// that was asked for comes first.
     ///
     /// A suite is its whole family: `bookworm` includes its updates and security updates, and the
@@ -133,15 +163,15 @@ impl PackageSource {
         let apt = PrivateApt::open(self, suite, progress)?;
         let Some(first) = find(&apt, package)? else {
             // Lists may be a day old: what they lack may have come since.
-            apt.update(progress)?;
+            apt.refresh(progress)?;
             return match find(&apt, package)? {
-                Some(first) => fetch_chain(&apt, first, progress),
+                Some(first) => fetch_newest(&apt, first, progress),
                 None => Err(no_package(&apt, package)?),
             };
         };
-        match fetch_chain(&apt, first, progress) {
-            // A mirror drops a version when a newer one comes: the lists were too old.
-            Err(DebianError::Fetch { .. }) if apt.update(progress).is_ok() => {
+        match fetch_newest(&apt, first, progress) {
+            // A mirror drops a version when a newer one comes: the lists may be too old.
+            Err(DebianError::Fetch { .. }) if apt.refresh(progress)? => {
                 let first = find(&apt, package)?.ok_or(no_package(&apt, package)?)?;
                 fetch_newest(&apt, first, progress)
             }
@@ -167,7 +197,7 @@ impl PackageSource {
         let apt = PrivateApt::open(self, suite, progress)?;
         for package in packages {
             if apt.show(package)?.is_none() {
-                apt.update(progress)?;
+                apt.refresh(progress)?;
                 if apt.show(package)?.is_none() {
                     return Err(no_package(&apt, package)?);
                 }
@@ -175,7 +205,7 @@ impl PackageSource {
         }
         progress.step(&format!("fetch {} from {suite}", packages.join(" ")));
         match apt.download_closure(packages) {
-            Err(DebianError::Fetch { .. }) if apt.update(progress).is_ok() => {
+            Err(DebianError::Fetch { .. }) if apt.refresh(progress)? => {
                 apt.download_closure(packages)
             }
             result => result,
@@ -248,24 +278,41 @@ fn fetch_newest(
     first: Found,
     progress: &dyn Progress,
 ) -> Result<Vec<Package>, DebianError> {
+    let (name, newest) = (first.name.clone(), first.version.clone());
+    let failure = match apt.is_gone(&name, &newest) {
+        true => None,
+        false => match fetch_chain(apt, first, progress) {
+            Err(error @ DebianError::Fetch { .. }) => Some(error),
+            result => return result,
+        },
+    };
     let mut older: Vec<Found> = apt
-        .show_all(&first.name)?
+        .show_all(&name)?
         .into_iter()
         .filter_map(Found::new)
-        .filter(|found| newer(&first.version, &found.version))
+        .filter(|found| newer(&newest, &found.version))
         .collect();
     older.sort_by(|a, b| control::compare_versions(&b.version, &a.version));
-    let mut result = fetch_chain(apt, first, progress);
     for found in older {
-        let Err(error @ DebianError::Fetch { .. }) = &result else { return result };
-        progress.note(&format!("trying version {} of {}: {error}", found.version, found.name));
+        let version = found.version.clone();
         match fetch_chain(apt, found, progress) {
-            // The first error tells more than the last.
             Err(DebianError::Fetch { .. }) => {}
-            other => result = other,
+            Err(error) => return Err(error),
+            Ok(packages) => {
+                progress.note(&format!(
+                    "{name}: the archive lists {newest} and does not have it; {version} is taken"
+                ));
+                apt.set_gone(&name, &newest)?;
+                return Ok(packages);
+            }
         }
     }
-    result
+    // The error of the newest tells most.
+    Err(failure.unwrap_or_else(|| DebianError::Fetch {
+        suite: apt.suite().to_owned(),
+        package: name,
+        reason: format!("the archive lists {newest} and does not have it"),
+    }))
 }
 
 /// Fetches `first` and the parts of the kernel that it depends on.
@@ -279,11 +326,9 @@ fn fetch_chain(
     let mut waiting = vec![first];
     while let Some(found) = waiting.pop() {
         for alternatives in control::dependencies(found.stanza.get("Depends").unwrap_or_default()) {
-            let part = alternatives.iter().find(|one| {
-                ["linux-image-", "linux-binary-", "linux-modules-"]
-                    .iter()
-                    .any(|prefix| one.package.starts_with(prefix))
-            });
+            let part = alternatives
+                .iter()
+                .find(|one| KERNEL_PARTS.iter().any(|prefix| one.package.starts_with(prefix)));
             let Some(part) = part else { continue };
             if check_name(&part.package).is_err()
                 || seen.len() >= MAX_CHAIN

@@ -4,10 +4,53 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The BLAKE3 digest of some content, 64 hexadecimal digits.
+use crate::modules::Selection;
+
+/// The BLAKE3 digest of some content, 64 hexadecimal digits in lower case.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
+
+impl Digest {
+    /// The digest of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self::from_hash(blake3::hash(bytes))
+    }
+
+    pub(crate) fn from_hash(hash: blake3::Hash) -> Self {
+        Self(hash.to_hex().to_string())
+    }
+
+    /// Reads a digest, `None` where the text is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 64 && text.bytes().all(digit)).then(|| Self(text.to_owned()))
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 12 digits, for people.
+    pub fn short(&self) -> &str {
+        self.0.get(..12).unwrap_or(&self.0)
+    }
+}
+
+impl TryFrom<String> for Digest {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text).ok_or("a digest has 64 hexadecimal digits in lower case")
+    }
+}
+
+impl From<Digest> for String {
+    fn from(digest: Digest) -> Self {
+        digest.0
+    }
+}
 
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,6 +98,9 @@ pub struct Kernel {
     pub modules: Blob,
     /// Where it came from, for people: `linux-image-6.1.0-56-cloud-amd64 6.1.192-2`.
     pub origin: String,
+    /// What became of the modules that the builder was asked for.
+    #[serde(default)]
+    pub selection: Selection,
 }
 
 /// Some content in the store.

@@ -17,6 +17,9 @@ use crate::progress::Progress;
 /// How old lists may be before they are fetched again.
 const LISTS_KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How old lists must be for it to be worth while to fetch them again when something is missing.
+const LISTS_RETRY: Duration = Duration::from_secs(10 * 60);
+
 /// The most that is read of a program's output, in bytes.
 const MAX_OUTPUT: u64 = 64 << 20;
 
@@ -183,9 +186,7 @@ impl<'a> PrivateApt<'a> {
     }
 
     fn lists_are_fresh(&self) -> bool {
-        fs::metadata(self.path("updated")).and_then(|metadata| metadata.modified()).is_ok_and(
-            |time| SystemTime::now().duration_since(time).is_ok_and(|age| age < LISTS_KEEP),
-        ) && self.has_lists()
+        stamp(&self.root).is_some() && self.has_lists()
     }
 
     fn has_lists(&self) -> bool {
@@ -216,7 +217,32 @@ impl<'a> PrivateApt<'a> {
                 }
             }
         }
+        self.write("gone", "")?;
         self.write("updated", "")
+    }
+
+    /// Fetches the lists again where they are not quite new; tells whether it did.
+    pub(super) fn refresh(&self, progress: &dyn Progress) -> Result<bool, DebianError> {
+        if lists_age(&self.root).is_some_and(|age| age < LISTS_RETRY) {
+            return Ok(false);
+        }
+        self.update(progress).map(|()| true)
+    }
+
+    /// Whether a version was found missing from the archive since the lists were fetched.
+    pub(super) fn is_gone(&self, package: &str, version: &str) -> bool {
+        let line = format!("{package} {version}");
+        let gone = fs::read_to_string(self.path("gone")).unwrap_or_default();
+        gone.lines().any(|one| one == line)
+    }
+
+    /// Remembers that the archive lists a version and lacks it, until lists are fetched again.
+    pub(super) fn set_gone(&self, package: &str, version: &str) -> Result<(), DebianError> {
+        if self.is_gone(package, version) {
+            return Ok(());
+        }
+        let gone = fs::read_to_string(self.path("gone")).unwrap_or_default();
+        self.write("gone", &format!("{gone}{package} {version}\n"))
     }
 
     /// Runs `apt-get update` for all sources or one file of them; the inner error is apt's reason.
@@ -373,6 +399,20 @@ impl<'a> PrivateApt<'a> {
         let last = said.into_iter().rev().take(3).collect::<Vec<_>>();
         Ok(Err(last.into_iter().rev().collect::<Vec<_>>().join("; ")))
     }
+}
+
+/// How long ago the lists were fetched, `None` where they never were.
+fn lists_age(root: &Path) -> Option<Duration> {
+    let fetched = fs::metadata(root.join("updated")).and_then(|data| data.modified()).ok()?;
+    SystemTime::now().duration_since(fetched).ok()
+}
+
+/// When the lists were fetched, `None` where that is too long ago.
+pub(super) fn stamp(root: &Path) -> Option<String> {
+    lists_age(root).filter(|age| *age < LISTS_KEEP)?;
+    let fetched = fs::metadata(root.join("updated")).and_then(|data| data.modified()).ok()?;
+    let since_epoch = fetched.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    Some(since_epoch.as_nanos().to_string())
 }
 
 /// The file name in apt's archive directory of a line `Inst NAME (VERSION ORIGIN [ARCH])`.

@@ -1,0 +1,400 @@
+//! Reading tar archives into a tree.
+//!
+//! ustar, GNU and pax names; contents of every size; owners and modes. Long names and pax records
+//! are bounded in size, sparse files and pax's own file sizes beyond the header's are refused.
+
+use std::io::Read;
+
+use tar::EntryType;
+
+use crate::cpio::{Meta, Special};
+use crate::tree::{Tree, TreeError};
+
+/// The most bytes of a long name or of pax records.
+const MAX_EXTENSION: u64 = 1 << 20;
+
+/// Why an archive cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchiveError {
+    /// Damage, or an archive that ends early.
+    #[error("damaged tar archive: {0}")]
+    Damaged(#[from] std::io::Error),
+    /// Something that is not supported.
+    #[error("{0:?} in a tar archive: {1} is not supported")]
+    Unsupported(String, &'static str),
+    /// An extension header that is too long.
+    #[error("damaged tar archive: a name or record of {0} bytes")]
+    LongExtension(u64),
+    /// Something that cannot stand in a tree.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+/// An entry's header with its extensions applied.
+struct Header {
+    path: String,
+    link: String,
+    kind: EntryType,
+    meta: Meta,
+    device: (u32, u32),
+}
+
+/// What is done with the entries of an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whiteouts {
+    /// `.wh.` in a name means nothing.
+    Plain,
+    /// The archive is a layer of an OCI image: `.wh.NAME` removes `NAME`, `.wh..wh..opq` all that
+    /// lower layers have in a directory.
+    Layer,
+}
+
+/// Reads an archive into `tree`: the entries for which `wanted` says yes, by their path in it.
+///
+/// # Errors
+///
+/// Every variant of [`ArchiveError`]. The tree then holds what came before.
+pub fn read(
+    archive: impl Read,
+    tree: &mut Tree,
+    whiteouts: Whiteouts,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<(), ArchiveError> {
+    let mut archive = tar::Archive::new(archive);
+    let mut extensions = Extensions::default();
+    // What this layer itself brings is not removed by its own opaque directories.
+    let mut own: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
+    for entry in archive.entries()?.raw(true) {
+        let mut entry = entry?;
+        if extensions.take(&mut entry)? {
+            continue;
+        }
+        let header = std::mem::take(&mut extensions).apply(&entry)?;
+        let path = crate::tree::normalise(&header.path)?;
+        if !wanted(&path) {
+            continue;
+        }
+        let name = path.rsplit('/').next().unwrap_or_default();
+        if let (Whiteouts::Layer, Some(hidden)) = (whiteouts, name.strip_prefix(".wh.")) {
+            let parent = path.strip_suffix(name).unwrap_or_default().trim_end_matches('/');
+            if hidden == ".wh..opq" {
+                hide_lower(tree, parent, &own)?;
+            } else if !hidden.is_empty() && hidden != "." && hidden != ".." {
+                tree.remove(&format!("{parent}/{hidden}"))?;
+            }
+            continue;
+        }
+        if whiteouts == Whiteouts::Layer {
+            own.insert(path.clone());
+        }
+        put(tree, &path, &header, &mut entry)?;
+    }
+    Ok(())
+}
+
+/// Removes what lower layers have in a directory.
+fn hide_lower(
+    tree: &mut Tree,
+    directory: &str,
+    own: &std::collections::BTreeSet<String>,
+) -> Result<(), TreeError> {
+    if own.is_empty() {
+        return tree.empty(directory);
+    }
+    let Some((resolved, _)) = tree.lookup(directory)? else { return Ok(()) };
+    let inside = if resolved.is_empty() { String::new() } else { format!("{resolved}/") };
+    let lower: Vec<String> = tree
+        .entries()
+        .map(|(path, _)| path)
+        .filter(|path| path.starts_with(&inside))
+        .filter(|path| {
+            let below = format!("{path}/");
+            !own.contains(*path)
+                && !own.range(below.clone()..).next().is_some_and(|next| next.starts_with(&below))
+        })
+        .map(str::to_owned)
+        .collect();
+    for path in lower.iter().rev() {
+        tree.remove(path)?;
+    }
+    Ok(())
+}
+
+fn put(
+    tree: &mut Tree,
+    path: &str,
+    header: &Header,
+    contents: &mut dyn Read,
+) -> Result<(), ArchiveError> {
+    let meta = header.meta;
+    let (major, minor) = header.device;
+    match header.kind {
+        EntryType::Regular | EntryType::Continuous => {
+            // Old archives mark directories by a slash at the end alone.
+            if header.path.ends_with('/') {
+                tree.directory(path, meta)?;
+            } else {
+                tree.file(path, meta, contents)?;
+            }
+        }
+        EntryType::Directory => tree.directory(path, meta)?,
+        EntryType::Symlink => tree.symlink(path, &header.link, meta)?,
+        EntryType::Link => tree.hard_link(path, &header.link)?,
+        EntryType::Char => tree.special(path, Special::Character { major, minor }, meta)?,
+        EntryType::Block => tree.special(path, Special::Block { major, minor }, meta)?,
+        EntryType::Fifo => tree.special(path, Special::Fifo, meta)?,
+        EntryType::GNUSparse => {
+            return Err(ArchiveError::Unsupported(path.to_owned(), "a sparse file"));
+        }
+        _ => return Err(ArchiveError::Unsupported(path.to_owned(), "this kind of entry")),
+    }
+    Ok(())
+}
+
+/// What stands before an entry and adds to its header.
+#[derive(Default)]
+struct Extensions {
+    path: Option<String>,
+    link: Option<String>,
+    uid: Option<u64>,
+    gid: Option<u64>,
+    size: Option<u64>,
+    sparse: bool,
+}
+
+impl Extensions {
+    /// Takes an entry that is an extension; tells whether it was one.
+    fn take<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<bool, ArchiveError> {
+        let kind = entry.header().entry_type();
+        match kind {
+            EntryType::GNULongName => self.path = Some(text(contents(entry)?)?),
+            EntryType::GNULongLink => self.link = Some(text(contents(entry)?)?),
+            EntryType::XHeader => {
+                let records = contents(entry)?;
+                for record in tar::PaxExtensions::new(&records) {
+                    let record = record?;
+                    let key = record.key().unwrap_or_default();
+                    let value = || text(record.value_bytes().to_vec());
+                    let number = || record.value().ok().and_then(|value| value.parse().ok());
+                    match key {
+                        "path" => self.path = Some(value()?),
+                        "linkpath" => self.link = Some(value()?),
+                        "uid" => self.uid = number(),
+                        "gid" => self.gid = number(),
+                        "size" => self.size = number(),
+                        key if key.starts_with("GNU.sparse.") => self.sparse = true,
+                        _ => {}
+                    }
+                }
+            }
+            // Records for all entries: comments, in practice.
+            EntryType::XGlobalHeader => {}
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn apply<R: Read>(self, entry: &tar::Entry<'_, R>) -> Result<Header, ArchiveError> {
+        let header = entry.header();
+        let path = match self.path {
+            Some(path) => path,
+            None => text(header.path_bytes().into_owned())?,
+        };
+        let link = match self.link {
+            Some(link) => link,
+            None => {
+                text(header.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default())?
+            }
+        };
+        if self.sparse {
+            return Err(ArchiveError::Unsupported(path, "a sparse file"));
+        }
+        if self.size.is_some_and(|size| header.entry_size().ok() != Some(size)) {
+            return Err(ArchiveError::Unsupported(path, "a file of 8 GiB or more"));
+        }
+        let id = |own: Option<u64>, header: std::io::Result<u64>| -> Result<u32, ArchiveError> {
+            let value = match own {
+                Some(value) => value,
+                None => header?,
+            };
+            u32::try_from(value)
+                .map_err(|_| ArchiveError::Unsupported(path.clone(), "an owner beyond 32 bits"))
+        };
+        let meta = Meta {
+            mode: header.mode()? & 0o7777,
+            uid: id(self.uid, header.uid())?,
+            gid: id(self.gid, header.gid())?,
+        };
+        let device = (
+            header.device_major().ok().flatten().unwrap_or(0),
+            header.device_minor().ok().flatten().unwrap_or(0),
+        );
+        Ok(Header { path, link, kind: header.entry_type(), meta, device })
+    }
+}
+
+fn contents<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<Vec<u8>, ArchiveError> {
+    let size = entry.header().entry_size()?;
+    if size > MAX_EXTENSION {
+        return Err(ArchiveError::LongExtension(size));
+    }
+    let mut bytes = Vec::new();
+    entry.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A name, without the NUL that may end it.
+fn text(mut bytes: Vec<u8>) -> Result<String, ArchiveError> {
+    while bytes.last() == Some(&0) {
+        bytes.pop();
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        TreeError::Name(String::from_utf8_lossy(error.as_bytes()).chars().take(200).collect())
+            .into()
+    })
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::tree::Kind;
+
+    /// A tar archive of `(kind, path, link or contents)`.
+    pub(crate) fn tar(entries: &[(EntryType, &str, &str)]) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        for (kind, path, more) in entries {
+            let mut header = tar::Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_mode(0o644);
+            header.set_uid(3);
+            header.set_gid(4);
+            header.set_mtime(5);
+            let contents = if *kind == EntryType::Regular { more.as_bytes() } else { b"" };
+            header.set_size(contents.len() as u64);
+            // The fields are set directly: names that lead out are what is tested.
+            let name = &mut header.as_old_mut().name;
+            name[..path.len()].copy_from_slice(path.as_bytes());
+            if *kind != EntryType::Regular {
+                let link = &mut header.as_old_mut().linkname;
+                link[..more.len()].copy_from_slice(more.as_bytes());
+            }
+            header.set_cksum();
+            builder.append(&header, contents).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    fn read_all(bytes: &[u8]) -> Result<Tree, ArchiveError> {
+        let mut tree = Tree::new(None).unwrap();
+        read(bytes, &mut tree, Whiteouts::Plain, &|_| true).map(|()| tree)
+    }
+
+    #[test]
+    fn entries_of_all_kinds_are_read() {
+        let tree = read_all(&tar(&[
+            (EntryType::Directory, "./", ""),
+            (EntryType::Directory, "./etc/", ""),
+            (EntryType::Regular, "./etc/hosts", "localhost"),
+            (EntryType::Link, "./hosts", "./etc/hosts"),
+            (EntryType::Symlink, "link", "/etc"),
+            (EntryType::Fifo, "fifo", ""),
+        ]))
+        .unwrap();
+        assert_eq!(tree.read("link/hosts", 100).unwrap().unwrap(), b"localhost");
+        let (_, hosts) = tree.lookup("hosts").unwrap().unwrap();
+        let (_, same) = tree.lookup("etc/hosts").unwrap().unwrap();
+        assert_eq!(hosts, same);
+        assert_eq!(hosts.meta, Meta { mode: 0o644, uid: 3, gid: 4 });
+        let (_, fifo) = tree.lookup("fifo").unwrap().unwrap();
+        assert_eq!(fifo.kind, Kind::Special(Special::Fifo));
+    }
+
+    #[test]
+    fn long_names_of_both_formats_are_read() {
+        let long = "d/".repeat(100) + "file";
+        let mut gnu = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1);
+        header.set_mode(0o600);
+        header.set_uid(0);
+        header.set_gid(0);
+        gnu.append_data(&mut header, &long, &b"g"[..]).unwrap();
+        gnu.append_pax_extensions([("path", &*"p/".repeat(100).into_bytes())]).unwrap();
+        header.set_entry_type(EntryType::Directory);
+        header.set_size(0);
+        header.set_cksum();
+        gnu.append(&header, &b""[..]).unwrap();
+        let tree = read_all(&gnu.into_inner().unwrap()).unwrap();
+        assert_eq!(tree.read(&long, 10).unwrap().unwrap(), b"g");
+        assert!(tree.lookup(&"p/".repeat(100)).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_leads_out_or_in_a_circle_is_refused() {
+        let bad: [&[(EntryType, &str, &str)]; 5] = [
+            &[(EntryType::Regular, "../x", "")],
+            &[(EntryType::Regular, "a/../../x", "")],
+            &[(EntryType::Link, "x", "../../etc/shadow")],
+            &[(EntryType::Link, "a", "b"), (EntryType::Link, "b", "a")],
+            &[
+                (EntryType::Symlink, "a", "b"),
+                (EntryType::Symlink, "b", "a"),
+                (EntryType::Regular, "a/x", ""),
+            ],
+        ];
+        for entries in bad {
+            assert!(matches!(read_all(&tar(entries)), Err(ArchiveError::Tree(_))), "{entries:?}");
+        }
+        // A link that points out is a link inside the partition; nothing is written through it.
+        let mut entries = vec![(EntryType::Symlink, "out", "../../../../tmp")];
+        entries.push((EntryType::Regular, "out/escaped-by-a-link", "x"));
+        let tree = read_all(&tar(&entries)).unwrap();
+        assert!(tree.lookup("tmp/escaped-by-a-link").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_truncated_archive_is_an_error() {
+        let whole = tar(&[(EntryType::Regular, "a", &"x".repeat(5000))]);
+        assert!(matches!(read_all(&whole[..2000]), Err(ArchiveError::Damaged(_))));
+        assert!(matches!(read_all(&whole[..300]), Err(ArchiveError::Damaged(_))));
+    }
+
+    #[test]
+    fn whiteouts_remove_what_lower_layers_have_and_nothing_else() {
+        let mut tree = Tree::new(None).unwrap();
+        let lower = tar(&[
+            (EntryType::Regular, "gone", ""),
+            (EntryType::Regular, "d/old", ""),
+            (EntryType::Regular, "d/deep/old", ""),
+            (EntryType::Regular, "dd", ""),
+        ]);
+        read(&lower[..], &mut tree, Whiteouts::Layer, &|_| true).unwrap();
+        let upper = tar(&[
+            (EntryType::Regular, ".wh.gone", ""),
+            (EntryType::Regular, "d/new", ""),
+            (EntryType::Regular, "d/deep/new", ""),
+            (EntryType::Regular, "d/.wh..wh..opq", ""),
+        ]);
+        read(&upper[..], &mut tree, Whiteouts::Layer, &|_| true).unwrap();
+        let names: Vec<_> = tree.entries().map(|(path, _)| path).collect();
+        assert_eq!(names, ["d", "d/deep", "d/deep/new", "d/new", "dd"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_panic(bytes: Vec<u8>, at: proptest::sample::Index) {
+            let mut whole = tar(&[
+                (EntryType::GNULongName, "a", ""),
+                (EntryType::XHeader, "a", ""),
+                (EntryType::Regular, "./etc/hosts", "localhost"),
+                (EntryType::Char, "./null", ""),
+            ]);
+            let at = at.index(whole.len());
+            for (to, from) in whole.iter_mut().skip(at).zip(&bytes) {
+                *to = *from;
+            }
+            let _ = read_all(&whole);
+            let _ = read_all(&bytes);
+        }
+    }
+}
