@@ -28,7 +28,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::doctor::Obstacle;
 use crate::inventory::Machine;
-use crate::plan::Plan;
 
 /// Where the supervisor listens, unless told otherwise.
 pub const SOCKET: &str = "/run/partitiond/api.sock";
@@ -74,8 +73,8 @@ pub struct UpRequest {
 /// A plan, or why there is none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PlanAnswer {
-    /// What `up` would do.
-    pub plan: Plan,
+    /// What `up` would do: a [`crate::plan::Plan`].
+    pub plan: serde_json::Value,
     /// The plan as text for people, no colour.
     pub text: String,
     /// By partition: why it gets these CPUs and this memory.
@@ -97,8 +96,8 @@ pub struct DownRequest {
 pub enum Progress {
     /// The plan that is about to be carried out.
     Plan {
-        /// The plan.
-        plan: Plan,
+        /// A [`crate::plan::Plan`].
+        plan: serde_json::Value,
         /// As text for people, no colour.
         text: String,
     },
@@ -307,4 +306,9 @@ pub struct StoredImage {
     pub kernel: String,
     /// Bytes of all that it holds.
     pub size: u64,
+}
+
+/// A text from outside as it may stand in a message: its first 60 characters, none of them control.
+pub fn printable(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(60).collect()
 }

@@ -1,16 +1,209 @@
 //! What keeps a machine from being divided, and the exact line that removes it.
+//!
+//! Pure: [`Facts`] are what the machine's inventory does not hold; [`sys::read`] finds them out by
+//! trying.
+
+pub mod sys;
 
 use serde::{Deserialize, Serialize};
+
+use crate::inventory::{Lockdown, Machine};
 
 /// Something that stands in the way of a back end.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Obstacle {
-    /// Its name, for programs and for `accept:`: `lockdown`, `no-ipi-broadcast`.
+    /// Its name, for programs and people: `lockdown`, `host-ipi-broadcast`.
     pub name: String,
     /// What was found, for people.
     pub found: String,
     /// The line to type or to add, or what else removes it.
     pub remedy: String,
-    /// Whether the operator may accept it by name in the cluster file.
-    pub acceptable: bool,
+    /// The word for `accept:` in the cluster file, where the operator may accept it.
+    pub accept: Option<String>,
+}
+
+/// What was found by trying.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Whether we are root.
+    pub root: bool,
+    /// Why memory below 1 MiB cannot be mapped through `/dev/mem`.
+    pub dev_mem: Option<String>,
+    /// Pages below 1 MiB that partitions could have.
+    pub low_pages: usize,
+    /// Why the local APIC cannot be reached through the `msr` module.
+    pub msr: Option<String>,
+    /// Whether CPUs run in x2APIC mode.
+    pub x2apic: bool,
+    /// Whether the host's own trampoline was found.
+    pub host_trampoline: bool,
+    /// Why `/dev/kvm` is of no use.
+    pub kvm: Option<String>,
+}
+
+/// The least kernel whose log and low memory are as we know them.
+const OLDEST: (u32, u32) = (5, 10);
+
+/// What keeps `bare` from working.
+pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
+    let mut found = Vec::new();
+    let mut add = |name: &str, what: String, remedy: &str| {
+        found.push(Obstacle {
+            name: name.to_owned(),
+            found: what,
+            remedy: remedy.to_owned(),
+            accept: None,
+        });
+    };
+    if !facts.root {
+        add("root", "partitiond does not run as root".into(), "sudo partitiond …");
+    }
+    let lockdown = machine.kernel.lockdown;
+    if matches!(lockdown, Some(Lockdown::Integrity | Lockdown::Confidentiality)) {
+        add(
+            "lockdown",
+            "the kernel is locked down, as a rule because of Secure Boot: physical memory and \
+             model-specific registers are closed"
+                .into(),
+            "switch Secure Boot off in the firmware, or take `lockdown=` off the kernel command line",
+        );
+    }
+    if let Some(why) = &facts.dev_mem {
+        add("dev-mem", format!("/dev/mem is closed: {why}"), "boot a kernel with CONFIG_DEVMEM=y and no lockdown");
+    } else if facts.low_pages < boot::bare::LowWindow::PAGES {
+        add(
+            "low-memory",
+            format!(
+                "only {} pages below 1 MiB are free of use; a partition needs {} in a row",
+                facts.low_pages,
+                boot::bare::LowWindow::PAGES
+            ),
+            "add `reservelow=640` to the host's kernel command line",
+        );
+    }
+    if let Some(why) = &facts.msr {
+        add("msr", why.clone(), "modprobe msr");
+    } else if !facts.x2apic && !facts.host_trampoline {
+        add(
+            "apic-mode",
+            "the CPUs are in xAPIC mode, and the host kernel's trampoline was not found".into(),
+            "switch x2APIC on in the firmware, and take `nox2apic` off the kernel command line",
+        );
+    }
+    if !machine.cpus.iter().any(|cpu| cpu.removable && !cpu.boot) {
+        add("cpu-hotplug", "no CPU can be taken offline".into(), "boot a kernel with CONFIG_HOTPLUG_CPU=y on two CPUs or more");
+    }
+    if machine.hugepage_sizes.is_empty() {
+        add("hugepages", "the kernel has no huge pages".into(), "boot a kernel with CONFIG_HUGETLBFS=y");
+    }
+    if version(&machine.kernel.release).is_some_and(|version| version < OLDEST) {
+        add(
+            "kernel-version",
+            format!("the host's kernel is {}", machine.kernel.release),
+            "boot kernel 5.10 or later",
+        );
+    }
+    let broadcasts = !machine.kernel.cmdline.split_whitespace().any(|word| word == "no_ipi_broadcast=1");
+    if broadcasts {
+        found.push(Obstacle {
+            name: "host-ipi-broadcast".to_owned(),
+            found: "the host sends interrupts to all CPUs at once: when it panics or restarts, \
+                    it stops the partitions"
+                .to_owned(),
+            remedy: "add `no_ipi_broadcast=1` to the host's kernel command line; or accept it with \
+                     `accept: [HostIpiBroadcast]` in the cluster file"
+                .to_owned(),
+            accept: Some("HostIpiBroadcast".to_owned()),
+        });
+    }
+    found
+}
+
+/// What keeps `kvm` from working.
+pub fn kvm(_machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
+    let mut found = vec![Obstacle {
+        name: "kvm-not-in-this-version".to_owned(),
+        found: "this version has no kvm back end".to_owned(),
+        remedy: "use `backend: Bare` with `trust: Mutual`".to_owned(),
+        accept: None,
+    }];
+    if let Some(why) = &facts.kvm {
+        found.push(Obstacle {
+            name: "kvm".to_owned(),
+            found: why.clone(),
+            remedy: "switch virtualisation on in the firmware; in a virtual machine, nested \
+                     virtualisation on its host"
+                .to_owned(),
+            accept: None,
+        });
+    }
+    found
+}
+
+/// Major and minor number of a kernel release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|character: char| !character.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine() -> Machine {
+        let mut machine = Machine::four_sockets();
+        machine.kernel.cmdline = "quiet no_ipi_broadcast=1".to_owned();
+        machine.kernel.release = "6.12.117+deb12-cloud-amd64".to_owned();
+        machine
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            root: true,
+            dev_mem: None,
+            low_pages: 140,
+            msr: None,
+            x2apic: true,
+            host_trampoline: true,
+            kvm: None,
+        }
+    }
+
+    fn names(machine: &Machine, facts: &Facts) -> Vec<String> {
+        bare(machine, facts).into_iter().map(|obstacle| obstacle.name).collect()
+    }
+
+    #[test]
+    fn a_machine_without_obstacles_has_none() {
+        assert_eq!(names(&machine(), &facts()), [""; 0]);
+    }
+
+    #[test]
+    fn every_obstacle_is_named_with_its_remedy() {
+        let mut machine = machine();
+        machine.kernel.lockdown = Some(Lockdown::Integrity);
+        machine.kernel.cmdline = String::new();
+        machine.kernel.release = "4.19.0".to_owned();
+        let facts = Facts {
+            root: false,
+            dev_mem: Some("refused".to_owned()),
+            low_pages: 0,
+            msr: Some("closed".to_owned()),
+            ..facts()
+        };
+        let expected =
+            ["root", "lockdown", "dev-mem", "msr", "kernel-version", "host-ipi-broadcast"];
+        assert_eq!(names(&machine, &facts), expected);
+        assert!(bare(&machine, &facts).iter().all(|obstacle| !obstacle.remedy.is_empty()));
+    }
+
+    #[test]
+    fn xapic_alone_is_no_obstacle_where_the_host_kernel_can_help() {
+        let xapic = Facts { x2apic: false, ..facts() };
+        assert_eq!(names(&machine(), &xapic), [""; 0]);
+        let alone = Facts { host_trampoline: false, ..xapic };
+        assert_eq!(names(&machine(), &alone), ["apic-mode"]);
+        let crowded = Facts { low_pages: 3, ..facts() };
+        assert_eq!(names(&machine(), &crowded), ["low-memory"]);
+    }
 }

@@ -23,7 +23,7 @@ const WINDOW: u32 = trampoline::SIZE as u32 + RAM;
 pub const RANGE: std::ops::Range<u32> = 0x10000..0xa0000;
 
 /// A partition's share of the memory below 1 MiB: a trampoline, then RAM.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct LowWindow {
     start: u32,
 }
@@ -41,6 +41,9 @@ impl LowWindow {
             size: Bytes(RAM.into()),
         }
     }
+
+    /// Pages that a window has.
+    pub const PAGES: usize = (WINDOW / PAGE) as usize;
 
     /// Whether the address is in the window.
     pub fn contains(self, address: u32) -> bool {

@@ -118,7 +118,7 @@ fn host_cpus(cluster: &Cluster, places: &Places, problems: &mut Problems) {
         let Some(span) = places.partition(name, "cpus").filter(|_| !common.is_empty()) else {
             continue;
         };
-        let message = format!("{} belongs to the host and to \"{name}\"", cpu_list(&common));
+        let message = format!("{} asked for by both the host and \"{name}\"", cpu_list(&common));
         let mut error = Diagnostic::new(span, message, format!("asked for by \"{name}\""));
         if let Some(host) = places.cluster.get("host.cpus") {
             error = error.related(host.clone(), "kept by the host");

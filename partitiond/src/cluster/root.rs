@@ -25,6 +25,12 @@ pub struct Places {
 }
 
 impl Places {
+    /// The place of a field of the cluster, such as `trust` or `host.cpus`; of the file's beginning
+    /// where the file is silent about it.
+    pub fn cluster(&self, field: &str) -> Span {
+        self.cluster.get(field).cloned().unwrap_or(0..0)
+    }
+
     /// The place of a partition's field; of its name where the file is silent about the field.
     pub fn partition(&self, name: &str, field: &str) -> Option<Span> {
         let places = self.partitions.get(name)?;

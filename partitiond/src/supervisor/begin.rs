@@ -1,0 +1,92 @@
+//! The first thing that a supervisor does: find out what is whose, and take up what runs.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use boot::bare::{Instance, Starter};
+
+use super::kept::Kept;
+use super::{Supervisor, SupervisorError};
+use crate::api::{End, Phase};
+use crate::errors::chain;
+use crate::host;
+use crate::inventory::{self, Machine};
+use crate::ledger::Ledger;
+use crate::paths::Paths;
+
+/// The ledger of this boot of the host. One of an earlier boot is void: the reset gave everything
+/// back.
+pub fn ledger(paths: &Paths) -> Result<Ledger, SupervisorError> {
+    let boot_id = host::boot_id();
+    if let Some(ledger) = Ledger::load(&paths.ledger())?
+        && ledger.boot_id == boot_id
+    {
+        return Ok(ledger);
+    }
+    host::load_msr();
+    let machine = inventory::sys::read(Path::new("/"))?;
+    let low = boot::bare::read_low_memory(&[]);
+    // Why there is none is for the doctor to say.
+    let starter = low.ok().and_then(|low| Starter::detect(&low).ok());
+    let ledger =
+        Ledger { boot_id, machine, starter, before: None, partitions: Default::default() };
+    ledger.save(&paths.ledger())?;
+    Ok(ledger)
+}
+
+impl Supervisor {
+    /// Takes up every partition of the ledger: its keeper where it lives, a new one where only the
+    /// partition does, and what is left of it where neither does.
+    pub(super) async fn take_up(self: Arc<Self>) {
+        self.events.tell(None, "supervisor-started", "the supervisor runs".to_owned(), Vec::new());
+        let entries: Vec<_> = self.ledger().partitions.values().cloned().collect();
+        for entry in entries {
+            let name = entry.spec.name.clone();
+            self.kept().insert(name.clone(), Kept::new(entry));
+            self.clone().watch(&name, true).await;
+        }
+    }
+
+    /// A partition whose keeper is gone without a last word: another keeper takes it up if it runs;
+    /// else what it had goes back.
+    pub(super) async fn take_up_without_keeper(self: &Arc<Self>, name: &str) -> bool {
+        let dir = self.paths.partition(name);
+        let Some(spec) = self.kept().get(name).map(|kept| kept.entry.spec.clone()) else {
+            return false;
+        };
+        if dir.record().exists() {
+            match self.spawn_keeper(name) {
+                Ok(()) => {
+                    let text = "its keeper was lost; another has taken it up".to_owned();
+                    self.events.tell(Some(name), "keeper-adopted", text, Vec::new());
+                    return true;
+                }
+                Err(error) => {
+                    let text = format!("no keeper can be started: {}", chain(&error));
+                    self.events.tell(Some(name), "keeper-lost", text, Vec::new());
+                }
+            }
+        }
+        let bare = spec.bare.clone();
+        let reclaimed = tokio::task::spawn_blocking(move || Instance::reclaim(&bare)).await;
+        self.update(name, |kept| {
+            kept.report.end.get_or_insert(End::Lost);
+            match &reclaimed {
+                Ok(Ok(())) => kept.report.phase = Phase::Ended,
+                Ok(Err(error)) => {
+                    kept.report.phase = Phase::Stuck;
+                    kept.report.stuck = Some(chain(error));
+                }
+                Err(_) => kept.report.phase = Phase::Stuck,
+            }
+        });
+        false
+    }
+
+    /// The machine as it is now, completed by what offline CPUs hide.
+    pub(super) fn machine(&self) -> Result<Machine, inventory::sys::ReadError> {
+        let mut machine = inventory::sys::read(Path::new("/"))?;
+        machine.complete_from(&self.ledger().machine);
+        Ok(machine)
+    }
+}

@@ -1,0 +1,131 @@
+//! Ending partitions.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use boot::bare::Instance;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+use super::watcher::connect;
+use super::{Supervisor, failed, problem};
+use crate::api::{DownRequest, Phase, Problem, ProblemKind, Progress};
+use crate::keeper::Request;
+
+/// How long workloads have to end by themselves.
+const GRACE_MS: u32 = 10_000;
+
+/// How long a keeper may take beyond that.
+const PATIENCE: Duration = Duration::from_secs(40);
+
+impl Supervisor {
+    /// Ends the partitions that were asked for, all at once, and tells how it goes.
+    pub(super) async fn down(
+        self: Arc<Self>,
+        request: DownRequest,
+        progress: mpsc::UnboundedSender<Progress>,
+    ) -> Result<(), Problem> {
+        let _operation = self.operation.lock().await;
+        let known: Vec<String> = self.kept().keys().cloned().collect();
+        let names = match request.names.is_empty() {
+            true => known,
+            false => {
+                if let Some(unknown) = request.names.iter().find(|name| !known.contains(name)) {
+                    let message = format!("there is no partition `{}`", crate::api::printable(unknown));
+                    let hint = Some("`partitiond ps` lists them".to_owned());
+                    return Err(problem(ProblemKind::NotFound, message, hint));
+                }
+                request.names
+            }
+        };
+        let mut ok = true;
+        let ends = names.into_iter().map(|name| {
+            let supervisor = self.clone();
+            tokio::spawn(async move {
+                let begun = Instant::now();
+                let ended = supervisor.end(&name, request.force).await;
+                (name, ended, begun.elapsed().as_millis() as u64)
+            })
+        });
+        for end in ends.collect::<Vec<_>>() {
+            let Ok((partition, ended, milliseconds)) = end.await else { continue };
+            let told = match ended {
+                Ok(()) => Progress::Down { partition, milliseconds },
+                Err(problem) => {
+                    ok = false;
+                    Progress::Failed { partition, problem }
+                }
+            };
+            let _ = progress.send(told);
+        }
+        let _ = progress.send(Progress::Done { ok });
+        Ok(())
+    }
+
+    /// Ends one partition and forgets it.
+    pub(super) async fn end(self: &Arc<Self>, name: &str, force: bool) -> Result<(), Problem> {
+        self.update(name, |kept| kept.wanted_down = true);
+        let phase = self.kept().get(name).map(|kept| kept.report.phase);
+        match phase {
+            None => return Ok(()),
+            Some(Phase::Ended) => {}
+            Some(Phase::Stuck) => self.end_stuck(name).await?,
+            Some(_) => self.end_running(name, force).await?,
+        }
+        self.release(name)?;
+        self.kept().remove(name);
+        Ok(())
+    }
+
+    async fn end_running(&self, name: &str, force: bool) -> Result<(), Problem> {
+        let request = Request::Stop { force, grace_ms: GRACE_MS };
+        let mut line = serde_json::to_vec(&request).map_err(|error| failed(&error))?;
+        line.push(b'\n');
+        let mut changes = self.changed.subscribe();
+        let dir = self.paths.partition(name);
+        if let Some(mut keeper) = connect(&dir, Duration::from_secs(1)).await {
+            keeper.write_all(&line).await.map_err(|error| failed(&error))?;
+        }
+        let ended = async {
+            loop {
+                let phase = self.kept().get(name).map(|kept| kept.report.phase);
+                match phase {
+                    None | Some(Phase::Ended) => return Ok(()),
+                    Some(Phase::Stuck) => {
+                        let kept = self.kept();
+                        let why = kept.get(name).and_then(|kept| kept.report.stuck.clone());
+                        let message = why.unwrap_or_else(|| "it could not be taken back".to_owned());
+                        return Err(problem(ProblemKind::Failed, message, None));
+                    }
+                    Some(_) => {
+                        let _ = changes.changed().await;
+                    }
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, ended).await {
+            Ok(result) => result,
+            Err(_) => Err(problem(
+                ProblemKind::Failed,
+                format!("{name} did not end within {} s", PATIENCE.as_secs()),
+                Some(format!("partitiond down --force {name}")),
+            )),
+        }
+    }
+
+    /// Tries once more to take back what could not be.
+    async fn end_stuck(&self, name: &str) -> Result<(), Problem> {
+        let Some(spec) = self.kept().get(name).map(|kept| kept.entry.spec.bare.clone()) else {
+            return Ok(());
+        };
+        let reclaimed = tokio::task::spawn_blocking(move || Instance::reclaim(&spec)).await;
+        match reclaimed {
+            Ok(Ok(())) => {
+                self.update(name, |kept| kept.report.phase = Phase::Ended);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(failed(&error)),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! What the supervisor knows of one partition.
+
+use crate::api::{Phase, PartitionStatus};
+use crate::keeper::{Report, now_ms};
+use crate::ledger::Entry;
+use crate::plan::{Existing, State};
+
+/// A partition that a keeper has, or that has ended.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// What it owns, or owned.
+    pub entry: Entry,
+    /// What its keeper said last.
+    pub report: Report,
+    /// The keeper's process id.
+    pub keeper: Option<u32>,
+    /// Somebody asked for its end, so that it is not started again.
+    pub wanted_down: bool,
+}
+
+impl Kept {
+    /// A partition of which nothing has been heard yet.
+    pub fn new(entry: Entry) -> Self {
+        Self { entry, report: Report::default(), keeper: None, wanted_down: false }
+    }
+
+    /// As planning sees it.
+    pub fn existing(&self) -> Existing {
+        let state = match self.report.phase {
+            Phase::Starting | Phase::Booting => State::Starting,
+            Phase::Ready | Phase::Silent | Phase::Stopping => State::Ready,
+            Phase::Stuck => State::Failed,
+            Phase::Ended => State::Stopped,
+        };
+        Existing { spec: self.entry.wanted.clone(), state }
+    }
+
+    /// Whether it owns anything.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.report.phase, Phase::Ended)
+    }
+
+    /// As the API shows it.
+    pub fn status(&self) -> PartitionStatus {
+        let Self { entry, report, .. } = self;
+        let memory = &entry.wanted.memory;
+        PartitionStatus {
+            name: entry.spec.name.clone(),
+            phase: report.phase,
+            end: report.end.clone(),
+            image: entry.wanted.image.name.clone(),
+            digest: entry.wanted.image.digest.clone().unwrap_or_default(),
+            kernel: report.kernel.clone().unwrap_or_else(|| entry.kernel.clone()),
+            backend: "bare".to_owned(),
+            cpus: entry.wanted.cpus.clone(),
+            memory: boot::units::Bytes(memory.values().map(|size| size.0).sum()),
+            nodes: memory.clone(),
+            keeper: self.keeper,
+            boot_id: report.boot_id.clone(),
+            ready_after_ms: report.ready_after_ms,
+            restart_guard: report.restart_guard,
+            restarts: entry.restarts,
+            signals: report.signals.clone(),
+            signals_age_ms: report.signals_at_ms.map(|at| now_ms().saturating_sub(at)),
+            workloads: report.workloads.clone(),
+            last_words: report.last_words.clone(),
+            command_line: report.command_line.clone(),
+        }
+    }
+}

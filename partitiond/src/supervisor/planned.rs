@@ -1,0 +1,156 @@
+//! From a cluster file to a plan. Nothing is changed here.
+
+use std::collections::BTreeMap;
+
+use super::Supervisor;
+use super::{failed, problem};
+use crate::api::{PlanAnswer, Problem, ProblemKind, UpRequest};
+use crate::cluster::{self, Backend, ClusterFile, Partition, Risk, Source, Surroundings};
+use crate::doctor::{self, Obstacle};
+use crate::inventory::Machine;
+use crate::placement::{self, Placement};
+use crate::plan::{self, Action, Actual, Desired, Look, Plan, Resolved};
+
+/// A plan and all that it was made of.
+pub struct Planned {
+    /// The machine.
+    pub machine: Machine,
+    /// What is to be.
+    pub desired: Desired,
+    /// What has to happen.
+    pub plan: Plan,
+    placement: Placement,
+    obstacles: Vec<Obstacle>,
+}
+
+impl Planned {
+    /// As the API shows it.
+    pub fn answer(&self) -> PlanAnswer {
+        let lines = |name: &String| {
+            Some((name.clone(), placement::explain(&self.machine, &self.placement, name)?))
+        };
+        PlanAnswer {
+            plan: serde_json::to_value(&self.plan).unwrap_or_default(),
+            text: self.text(),
+            explanations: self.desired.keys().filter_map(lines).collect(),
+        }
+    }
+
+    /// The plan for people.
+    pub fn text(&self) -> String {
+        self.plan.render(Look { color: false, ascii: false, width: 100 })
+    }
+
+    /// Refuses a plan that starts something on a machine that cannot.
+    pub fn refuse_obstacles(&self) -> Result<(), Problem> {
+        let starts = self.plan.count(Action::Start) + self.plan.count(Action::Restart);
+        if starts == 0 || self.obstacles.is_empty() {
+            return Ok(());
+        }
+        let found: Vec<_> = self
+            .obstacles
+            .iter()
+            .map(|obstacle| format!("{}: {}", obstacle.name, obstacle.found))
+            .collect();
+        let remedies: Vec<_> =
+            self.obstacles.iter().map(|obstacle| obstacle.remedy.as_str()).collect();
+        let message = format!("this machine cannot run bare partitions: {}", found.join("; "));
+        Err(problem(ProblemKind::Refused, message, Some(remedies.join("; "))))
+    }
+}
+
+struct Known {
+    images: Vec<String>,
+}
+
+impl Surroundings for Known {
+    fn stored_images(&self) -> Vec<String> {
+        self.images.clone()
+    }
+
+    /// The command line has looked, beside the cluster file; here the file may not be.
+    fn check_profile(&self, _reference: &str) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+impl Supervisor {
+    /// What has to happen so that the machine is divided as the file says.
+    pub(super) fn plan(&self, request: &UpRequest) -> Result<Planned, Problem> {
+        let names = self.images()?.into_iter().flat_map(|image| image.names).collect();
+        let source = Source::new(&request.path, &request.text);
+        let file = cluster::parse(source, &Known { images: names }).map_err(|diagnostics| {
+            problem(ProblemKind::Invalid, diagnostics.render(false), None)
+        })?;
+        let machine = self.machine().map_err(|error| failed(&error))?;
+        let kept = self.kept();
+        let existing = kept.iter().map(|(name, kept)| (name.clone(), kept.existing()));
+        let actual = Actual { partitions: existing.collect() };
+        drop(kept);
+        let placement = placement::place(&machine, &file.cluster, &actual.assignments())
+            .map_err(|refusals| refused(&file, &refusals))?;
+        let resolve = |_: &str, partition: &Partition| Resolved {
+            backend: file.cluster.backend_of(partition),
+            digest: self.digest(request, &partition.image).ok(),
+        };
+        let mut desired = plan::desired(&file.cluster, &placement, &resolve);
+        for (name, spec) in &mut desired {
+            self.digest(request, &spec.image.name)?;
+            spec.backend = back_end(name, &file, spec.backend)?;
+        }
+        let plan = plan::plan(&desired, &actual);
+        let facts = doctor::sys::read(&machine);
+        let accepted = |obstacle: &Obstacle| {
+            let word = obstacle.accept.as_deref();
+            file.cluster.accept.iter().any(|risk| match risk {
+                Risk::HostIpiBroadcast => word == Some("HostIpiBroadcast"),
+            })
+        };
+        let mut obstacles = doctor::bare(&machine, &facts);
+        obstacles.retain(|obstacle| !accepted(obstacle));
+        Ok(Planned { machine, desired, plan, placement, obstacles })
+    }
+
+    fn digest(&self, request: &UpRequest, image: &str) -> Result<String, Problem> {
+        let name = request.images.get(image).map_or(image, String::as_str);
+        self.image(name, false).map(|image| image.digest)
+    }
+}
+
+/// Which back end a partition gets here.
+fn back_end(name: &str, file: &ClusterFile, wanted: Backend) -> Result<Backend, Problem> {
+    match (wanted, file.cluster.trust) {
+        (Backend::Bare | Backend::Auto, cluster::Trust::Mutual) => Ok(Backend::Bare),
+        (Backend::Kvm, _) => Err(problem(
+            ProblemKind::Refused,
+            format!("{name} asks for the kvm back end, which this version does not have"),
+            Some("use `backend: Bare` and `trust: Mutual`".to_owned()),
+        )),
+        (Backend::Bare | Backend::Auto, cluster::Trust::Isolated) => Err(problem(
+            ProblemKind::Refused,
+            format!(
+                "{name} would run beside kernels that it does not trust, which takes the kvm back \
+                 end, and this version does not have it"
+            ),
+            Some("if the partitions trust each other, say `trust: Mutual`".to_owned()),
+        )),
+    }
+}
+
+fn refused(file: &ClusterFile, refusals: &[placement::Refusal]) -> Problem {
+    let text = placement::diagnose(file, refusals)
+        .map(|diagnostics| diagnostics.render(false))
+        .unwrap_or_else(|| {
+            refusals.iter().map(|refusal| format!("{}\n", refusal.message)).collect()
+        });
+    problem(ProblemKind::Invalid, text, None)
+}
+
+/// Steps by name.
+pub(super) fn by_action(plan: &Plan) -> BTreeMap<Action, Vec<String>> {
+    let mut by_action: BTreeMap<Action, Vec<String>> = BTreeMap::new();
+    for step in &plan.steps {
+        by_action.entry(step.action).or_default().push(step.partition.clone());
+    }
+    by_action
+}

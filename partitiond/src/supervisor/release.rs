@@ -1,0 +1,54 @@
+//! Giving back what a partition had, once its keeper has given back CPUs and memory.
+
+use std::fs;
+
+use super::{Supervisor, failed};
+use crate::api::Problem;
+use crate::host;
+use crate::ledger::{Entry, HostBefore};
+
+impl Supervisor {
+    /// Strikes an ended partition out of the ledger and puts back what was changed on the host for
+    /// it. After the last one the host is as it was found.
+    pub(super) fn release(&self, name: &str) -> Result<(), Problem> {
+        let Some(entry) = self.ledger().partitions.get(name).cloned() else { return Ok(()) };
+        let _ = fs::remove_dir_all(self.paths.partition(name).path());
+        let Some(before) = self.ledger().before.clone() else { return self.strike(name) };
+        host::restore(&before.interrupts);
+        let last = self.ledger().partitions.len() == 1;
+        let result = if last { restore_all(&before) } else { take_away(&entry) };
+        self.strike(name)?;
+        if last {
+            self.write_ledger(|ledger| ledger.before = None).map_err(|error| failed(&error))?;
+        }
+        result
+    }
+
+    fn strike(&self, name: &str) -> Result<(), Problem> {
+        self.write_ledger(|ledger| {
+            ledger.partitions.remove(name);
+        })
+        .map_err(|error| failed(&error))
+    }
+}
+
+/// Takes away the huge pages that were added for one partition.
+fn take_away(entry: &Entry) -> Result<(), Problem> {
+    for pages in &entry.hugepages {
+        host::remove(pages.node, pages.size, pages.count).map_err(|error| failed(&error))?;
+    }
+    Ok(())
+}
+
+/// Makes every pool as large as it was, and takes our mount points away.
+fn restore_all(before: &HostBefore) -> Result<(), Problem> {
+    let mut result = Ok(());
+    for pool in &before.hugepages {
+        let restored = host::restore_total(pool.node, pool.size, pool.count);
+        result = result.and(restored.map_err(|error| failed(&error)));
+    }
+    for path in &before.mounted {
+        host::unmount(path);
+    }
+    result
+}

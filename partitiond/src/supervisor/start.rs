@@ -1,0 +1,188 @@
+//! Starting a partition: what it takes is written down, then taken, then its keeper does the rest.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+
+use boot::bare::{Cpu, NodeShare, PageSize};
+use boot::units::{Bytes, NodeId};
+
+use super::kept::Kept;
+use super::{Supervisor, failed, problem};
+use crate::api::{Phase, Problem, ProblemKind};
+use crate::cluster::{HugePage, MemorySource};
+use crate::durable;
+use crate::errors::chain;
+use crate::host;
+use crate::ledger::{Entry, HostBefore, PoolPages};
+
+impl Supervisor {
+    /// Takes what the partition needs and starts its keeper. The entry's low memory and huge pages
+    /// are chosen here, whatever it says.
+    pub(super) async fn start_entry(self: Arc<Self>, mut entry: Entry) -> Result<(), Problem> {
+        let name = entry.spec.name.clone();
+        let low = boot::bare::read_low_memory(&self.ledger().windows()).map_err(|e| failed(&e))?;
+        let window = self.ledger().free_window(&low);
+        entry.spec.bare.low = window
+            .map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
+        entry.hugepages = Vec::new();
+        self.remember_host(entry.spec.bare.page_size)?;
+        self.write_ledger(|ledger| {
+            ledger.partitions.insert(name.clone(), entry.clone());
+        })
+        .map_err(|error| failed(&error))?;
+
+        if let Err(error) = self.take(&mut entry) {
+            let _ = self.release(&name);
+            return Err(error);
+        }
+        self.kept().insert(name.clone(), Kept::new(entry));
+        self.events.tell(Some(&name), "starting", "it is being started".to_owned(), Vec::new());
+        if let Err(error) = self.spawn_keeper(&name) {
+            let _ = self.release(&name);
+            self.kept().remove(&name);
+            return Err(failed(&error));
+        }
+        self.watch(&name, false).await;
+        Ok(())
+    }
+
+    /// Writes down what the host is like, before the first partition changes it.
+    fn remember_host(&self, size: PageSize) -> Result<(), Problem> {
+        let fresh = self.ledger().before.is_none();
+        if fresh {
+            let nodes: Vec<NodeId> = self.ledger().machine.nodes.iter().map(|node| node.id).collect();
+            let pools = nodes.iter().flat_map(|node| {
+                [PageSize::Large, PageSize::Giant].into_iter().filter_map(|size| {
+                    let count = host::total(*node, size).ok()?;
+                    Some(PoolPages { node: *node, size, count })
+                })
+            });
+            let before = HostBefore {
+                interrupts: host::affinities(),
+                hugepages: pools.collect(),
+                mounted: Vec::new(),
+            };
+            self.write_ledger(|ledger| ledger.before = Some(before)).map_err(|e| failed(&e))?;
+        }
+        let path = self.paths.hugepages(size);
+        self.write_ledger(|ledger| {
+            if let Some(before) = &mut ledger.before
+                && !before.mounted.contains(&path)
+            {
+                before.mounted.push(path.clone());
+            }
+        })
+        .map_err(|error| failed(&error))?;
+        host::mount_hugetlbfs(&path, size).map_err(|error| failed(&error))?;
+        Ok(())
+    }
+
+    /// Takes huge pages and writes the keeper's spec.
+    fn take(&self, entry: &mut Entry) -> Result<(), Problem> {
+        let name = entry.spec.name.clone();
+        let size = entry.spec.bare.page_size;
+        for share in &entry.spec.bare.memory {
+            let wanted = share.size.0 / size.bytes().0;
+            let promised = self.promised(&name, share.node, size);
+            let count = host::add(share.node, size, wanted, promised)
+                .map_err(|error| problem(ProblemKind::Refused, chain(&error), None))?;
+            entry.hugepages.push(PoolPages { node: share.node, size, count });
+            let saved = entry.clone();
+            self.write_ledger(|ledger| {
+                ledger.partitions.insert(name.clone(), saved);
+            })
+            .map_err(|error| failed(&error))?;
+        }
+        let dir = self.paths.partition(&name);
+        let written = fs::create_dir_all(dir.path()).and_then(|()| {
+            for stale in [dir.record(), dir.last_report(), dir.socket()] {
+                let _ = fs::remove_file(stale);
+            }
+            let spec = serde_json::to_vec(&entry.spec).unwrap_or_default();
+            durable::replace(&dir.spec(), &spec)
+        });
+        written.map_err(|error| failed(&error))
+    }
+
+    /// Free huge pages that belong to partitions whose keepers have not taken them yet.
+    fn promised(&self, but: &str, node: NodeId, size: PageSize) -> u64 {
+        let kept = self.kept();
+        let waiting = kept.iter().filter(|(name, kept)| {
+            *name != but && kept.report.phase == Phase::Starting && kept.is_alive()
+        });
+        waiting
+            .filter(|(_, kept)| kept.entry.spec.bare.page_size == size)
+            .filter(|(_, kept)| !kept.entry.spec.bare.memory_file.exists())
+            .flat_map(|(_, kept)| &kept.entry.spec.bare.memory)
+            .filter(|share| share.node == node)
+            .map(|share| share.size.0 / size.bytes().0)
+            .sum()
+    }
+
+    /// Starts a keeper for the partition; it goes on when we end.
+    pub(super) fn spawn_keeper(&self, name: &str) -> std::io::Result<()> {
+        let dir = self.paths.partition(name);
+        let errors = File::options()
+            .append(true)
+            .create(true)
+            .open(dir.path().join("keeper.log"))?;
+        let mut child = tokio::process::Command::new(own_program())
+            .arg("keeper")
+            .arg(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(errors)
+            // A signal from our terminal is not for it.
+            .process_group(0)
+            .kill_on_drop(false)
+            .spawn()?;
+        tokio::spawn(async move {
+            let _ = child.wait().await;
+        });
+        Ok(())
+    }
+}
+
+/// This very program, also where its file has been replaced by an upgrade.
+fn own_program() -> &'static Path {
+    Path::new("/proc/self/exe")
+}
+
+/// The CPUs of an assignment with their APIC ids; the first is the boot CPU.
+pub(super) fn cpus_of(
+    machine: &crate::inventory::Machine,
+    cpus: &boot::units::CpuSet,
+) -> Result<Vec<Cpu>, Problem> {
+    cpus.iter()
+        .map(|id| {
+            let place = machine.cpu(id).and_then(|cpu| cpu.place.as_ref());
+            place.map(|place| Cpu { id, apic: place.apic_id }).ok_or_else(|| {
+                let message = format!("the APIC id of {id} is not known");
+                let hint = format!("take it online once: echo 1 > /sys/devices/system/cpu/cpu{}/online", id.0);
+                problem(ProblemKind::Refused, message, Some(hint))
+            })
+        })
+        .collect()
+}
+
+/// How a memory source is had, where this version can.
+pub(super) fn page_size_of(source: MemorySource) -> Result<PageSize, Problem> {
+    match source {
+        MemorySource::Hugetlb { page: HugePage::TwoMiB } => Ok(PageSize::Large),
+        MemorySource::Hugetlb { page: HugePage::OneGiB } => Ok(PageSize::Giant),
+        MemorySource::SoftReserved | MemorySource::Memmap => Err(problem(
+            ProblemKind::Refused,
+            format!("memory source {} is not supported by this version", source.name()),
+            Some("use `memory_source: Hugetlb`".to_owned()),
+        )),
+    }
+}
+
+/// The shares of an assignment, by node.
+pub(super) fn shares_of(memory: &BTreeMap<NodeId, Bytes>) -> Vec<NodeShare> {
+    let shares = memory.iter().filter(|(_, size)| size.0 > 0);
+    shares.map(|(node, size)| NodeShare { node: *node, size: *size }).collect()
+}

@@ -1,0 +1,228 @@
+//! Carrying out a plan: first what takes away, then everything that starts, side by side. If one
+//! fails, what was begun is undone, and what had to make room comes back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::{Configuration, VERSION};
+use tokio::sync::mpsc;
+
+use super::planned::{Planned, by_action};
+use super::start::{cpus_of, page_size_of, shares_of};
+use super::{Supervisor, failed, problem};
+use crate::api::{End, Phase, Problem, ProblemKind, Progress};
+use crate::keeper::KeeperSpec;
+use crate::ledger::Entry;
+use crate::plan::{Action, Spec};
+
+/// How long a partition may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+type Teller = mpsc::UnboundedSender<Progress>;
+
+impl Supervisor {
+    /// Does what the plan says and tells how it goes.
+    pub(super) async fn up(self: Arc<Self>, planned: Planned, tell: Teller) -> Result<(), Problem> {
+        let Ok(_operation) = self.operation.try_lock() else {
+            let message = "another `up` or `down` is being carried out";
+            return Err(problem(ProblemKind::Busy, message, Some("wait for it".to_owned())));
+        };
+        let begun = Instant::now();
+        let plan = serde_json::to_value(&planned.plan).unwrap_or_default();
+        let _ = tell.send(Progress::Plan { plan, text: planned.text() });
+        let mut steps = by_action(&planned.plan);
+        let mut named = |action| steps.remove(&action).unwrap_or_default();
+
+        for partition in named(Action::Keep) {
+            let _ = tell.send(Progress::Kept { partition });
+        }
+        for name in named(Action::Update) {
+            if let Some(spec) = planned.desired.get(&name) {
+                self.supervise_as(&name, spec)?;
+            }
+            let _ = tell.send(Progress::Kept { partition: name });
+        }
+        let (stops, restarts) = (named(Action::Stop), named(Action::Restart));
+        let starts = [named(Action::Start), restarts.clone()].concat();
+        // Entries first: what cannot be started at all must not cost what runs.
+        let mut entries = Vec::new();
+        for name in &starts {
+            if let Some(spec) = planned.desired.get(name) {
+                entries.push(self.entry(&planned, name, spec)?);
+            }
+        }
+        let mut room_made = Vec::new();
+        for name in stops.iter().chain(&restarts) {
+            let before = self.kept().get(name).map(|kept| kept.entry.clone());
+            let since = Instant::now();
+            self.end(name, false).await?;
+            let milliseconds = since.elapsed().as_millis() as u64;
+            let _ = tell.send(Progress::Down { partition: name.clone(), milliseconds });
+            room_made.extend(before.filter(|_| restarts.contains(name)));
+        }
+        let ok = match self.start_all(entries, begun, &tell).await {
+            Ok(()) => true,
+            Err((partition, problem)) => {
+                let _ = tell.send(Progress::Failed { partition, problem });
+                self.undo(&starts, room_made, &tell).await;
+                false
+            }
+        };
+        let _ = tell.send(Progress::Done { ok });
+        Ok(())
+    }
+
+    /// Starts partitions and waits until all are ready, or one has failed.
+    async fn start_all(
+        self: &Arc<Self>,
+        entries: Vec<Entry>,
+        begun: Instant,
+        tell: &Teller,
+    ) -> Result<(), (String, Problem)> {
+        let mut changes = self.changed.subscribe();
+        let mut waiting: BTreeMap<String, Option<String>> = BTreeMap::new();
+        for entry in entries {
+            let name = entry.spec.name.clone();
+            // An ended partition of that name makes room for the new one.
+            self.kept().remove(&name);
+            self.clone().start_entry(entry).await.map_err(|problem| (name.clone(), problem))?;
+            waiting.insert(name, None);
+        }
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while !waiting.is_empty() {
+            for (name, said) in std::mem::take(&mut waiting) {
+                if let Some(said) = self.look_at_start(&name, said, begun, tell)? {
+                    waiting.insert(name, said);
+                }
+            }
+            if waiting.is_empty() {
+                break;
+            }
+            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+                let name = waiting.into_keys().next().unwrap_or_default();
+                let message = format!("{name} was not ready within {} s", PATIENCE.as_secs());
+                let hint = Some(format!("partitiond logs {name}"));
+                return Err((name, problem(ProblemKind::Failed, message, hint)));
+            }
+        }
+        Ok(())
+    }
+
+    /// How far a start has come; `None` when it is done. `said` is the step that was told last.
+    #[expect(clippy::type_complexity, reason = "the step that was told, where one was, of those that wait")]
+    fn look_at_start(
+        &self,
+        name: &str,
+        said: Option<String>,
+        begun: Instant,
+        tell: &Teller,
+    ) -> Result<Option<Option<String>>, (String, Problem)> {
+        let Some(kept) = self.kept().get(name).cloned() else { return Ok(None) };
+        match kept.report.phase {
+            Phase::Ready | Phase::Silent => {
+                let milliseconds = begun.elapsed().as_millis() as u64;
+                let status = Box::new(kept.status());
+                let _ = tell.send(Progress::Up { status, milliseconds });
+                Ok(None)
+            }
+            Phase::Starting | Phase::Booting => {
+                let booting = kept.report.phase == Phase::Booting;
+                let step = if booting { Some("booting its kernel".to_owned()) } else { kept.report.step };
+                if let Some(step) = step.clone().filter(|_| step != said) {
+                    let _ = tell.send(Progress::Step { partition: name.to_owned(), step });
+                }
+                Ok(Some(step))
+            }
+            Phase::Stopping | Phase::Ended | Phase::Stuck => {
+                let message = match (kept.report.end, kept.report.stuck) {
+                    (_, Some(stuck)) => stuck,
+                    (Some(End::Failed { message } | End::Panicked { message }), None) => message,
+                    (end, None) => format!("it ended before it was ready ({end:?})"),
+                };
+                let message = match kept.report.last_words.as_slice() {
+                    [] => message,
+                    words => {
+                        let from = words.len().saturating_sub(8);
+                        let tail = words.get(from..).unwrap_or_default().join("\n  ");
+                        format!("{message}\nits kernel's last words:\n  {tail}")
+                    }
+                };
+                let hint = Some(format!("partitiond logs {name}"));
+                Err((name.to_owned(), problem(ProblemKind::Failed, message, hint)))
+            }
+        }
+    }
+
+    /// Ends what was begun, and starts again what had to make room for it.
+    async fn undo(self: &Arc<Self>, started: &[String], room_made: Vec<Entry>, tell: &Teller) {
+        for name in started {
+            if let Err(error) = self.end(name, true).await {
+                let text = format!("{name} could not be undone: {}", error.message);
+                let _ = tell.send(Progress::Warning { text });
+            }
+        }
+        for entry in room_made {
+            let name = entry.spec.name.clone();
+            let text = match self.clone().start_entry(entry).await {
+                Ok(()) => format!("{name} is started again as it was"),
+                Err(error) => format!("{name} could not be started again: {}", error.message),
+            };
+            let _ = tell.send(Progress::Warning { text });
+        }
+    }
+
+    /// Takes over what concerns the supervision of a running partition only.
+    fn supervise_as(&self, name: &str, spec: &Spec) -> Result<(), Problem> {
+        self.write_ledger(|ledger| {
+            if let Some(entry) = ledger.partitions.get_mut(name) {
+                entry.wanted = spec.clone();
+            }
+        })
+        .map_err(|error| failed(&error))?;
+        self.update(name, |kept| kept.entry.wanted = spec.clone());
+        Ok(())
+    }
+
+    /// All that a partition's start needs, before anything is taken. Low memory and huge pages are
+    /// chosen at the start itself.
+    fn entry(&self, planned: &Planned, name: &str, spec: &Spec) -> Result<Entry, Problem> {
+        let digest = spec.image.digest.clone().unwrap_or_default();
+        let image = self.image(&digest, true)?;
+        let words = format!("{} {}", image.command_line, spec.cmdline);
+        boot::command_line::check(&words).map_err(|error| {
+            problem(ProblemKind::Invalid, format!("{name}: {error}"), None)
+        })?;
+        let page_size = page_size_of(spec.source)?;
+        let starter = self.ledger().starter.ok_or_else(|| {
+            let hint = Some("partitiond doctor".to_owned());
+            problem(ProblemKind::Refused, "CPUs cannot be started on this machine", hint)
+        })?;
+        let bare = boot::bare::Spec {
+            cpus: cpus_of(&planned.machine, &spec.cpus)?,
+            starter,
+            low: boot::bare::LowWindow::default(),
+            memory_file: self.paths.hugepages(page_size).join(name),
+            page_size,
+            memory: shares_of(&spec.memory),
+            kernel: image.vmlinux,
+            initramfs: image.initramfs,
+            command_line: words.trim().to_owned(),
+        };
+        let configuration = Configuration {
+            version: VERSION,
+            hostname: name.to_owned(),
+            workloads: spec.workloads.clone(),
+        };
+        let keeper =
+            KeeperSpec { name: name.to_owned(), bare, configuration, log: self.paths.log(name) };
+        Ok(Entry {
+            wanted: spec.clone(),
+            kernel: image.kernel,
+            hugepages: Vec::new(),
+            spec: keeper,
+            restarts: 0,
+            restarted_at_ms: Vec::new(),
+        })
+    }
+}
