@@ -35,7 +35,6 @@ mod wait;
 mod tests;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -44,41 +43,13 @@ pub use context::Context;
 pub use exit::Failure;
 pub use table::{Command, Line};
 
-/// How a supervisor is to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ServeOptions {
-    /// Where it listens.
-    pub socket: PathBuf,
-    /// What is gone after a reboot of the host.
-    pub run: PathBuf,
-    /// What is kept.
-    pub state: PathBuf,
-}
-
-/// How a keeper is to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeeperOptions {
-    /// The directory of its partition.
-    pub directory: PathBuf,
-}
-
-/// The long-running processes behind the command line. They are not part of it: they print nothing
-/// to standard output and end with a status of their own.
-pub trait Daemons {
-    /// `partitiond serve`: returns when the supervisor was told to end.
-    fn serve(&self, options: ServeOptions) -> ExitCode;
-
-    /// `partitiond keeper`: returns when the partition has ended.
-    fn keeper(&self, options: KeeperOptions) -> ExitCode;
-}
-
 /// The program: reads its arguments, does what they say, and gives the exit status.
-pub fn main(daemons: &dyn Daemons) -> ExitCode {
+pub fn main() -> ExitCode {
     terminal::restore_on_panic();
-    run(std::env::args_os(), daemons)
+    run(std::env::args_os())
 }
 
-fn run(arguments: impl IntoIterator<Item = OsString>, daemons: &dyn Daemons) -> ExitCode {
+fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let line = match Line::try_parse_from(arguments) {
         Ok(line) => line,
         Err(error) => {
@@ -89,12 +60,11 @@ fn run(arguments: impl IntoIterator<Item = OsString>, daemons: &dyn Daemons) -> 
     };
     let context = Context::new(line.global);
     let result = match line.command {
-        Command::Serve(options) => match serve::prepare(&context, options) {
-            Ok(Some(options)) => return daemons.serve(options),
-            Ok(None) => Ok(()),
-            Err(failure) => Err(failure),
-        },
-        Command::Keeper { directory } => return daemons.keeper(KeeperOptions { directory }),
+        Command::Serve(options) if options.background => serve::background(&options),
+        // These two are the long-running processes behind the command: what they say goes to a log,
+        // and they end with a status of their own.
+        Command::Serve(options) => return crate::supervisor::run(serve::paths(&options)),
+        Command::Keeper { directory } => return crate::keeper::run(&directory),
         Command::RigKeeper { directory } => rig::keep(&directory),
         Command::Up(options) => up::run(&context, &options),
         Command::Plan(options) => plan::run(&context, &options),

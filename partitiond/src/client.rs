@@ -8,6 +8,7 @@ mod daemon;
 mod error;
 mod lines;
 mod request;
+mod sys;
 mod transport;
 
 #[cfg(test)]

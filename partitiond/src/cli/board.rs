@@ -120,6 +120,14 @@ impl Task {
         }
     }
 
+    /// A line of a machine's console: shown beside the step on a terminal, where it is gone with the
+    /// next one; elsewhere it would be noise.
+    pub fn console(&self, line: &str) {
+        if let TaskKind::Live { bar, .. } = &self.kind {
+            bar.set_message(clean(line));
+        }
+    }
+
     /// How far it is: bytes; nobody knows the whole where `total` is 0.
     pub fn bytes(&self, done: u64, total: u64) {
         if let TaskKind::Live { bar: line, .. } = &self.kind

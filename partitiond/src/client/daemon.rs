@@ -3,7 +3,6 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -118,9 +117,8 @@ impl Daemon {
         let (program, arguments) = self.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         command.args(arguments).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        // No terminal's Ctrl-C or hang-up reaches it. (A process group of its own is what a child
-        // can be given without running code between fork and exec; it makes the session itself.)
-        command.process_group(0);
+        // No terminal's Ctrl-C or hang-up reaches it, and it outlives whoever started this command.
+        super::sys::in_own_session(&mut command);
         command.current_dir("/").spawn()
     }
 }
