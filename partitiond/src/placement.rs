@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use boot::units::{Bytes, CpuSet, NodeId};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::MemorySource;
+use crate::cluster::{MemorySource, Numa};
 
 mod check;
 mod explain;
@@ -52,6 +52,10 @@ pub struct Assignment {
     pub memory: BTreeMap<NodeId, Bytes>,
     /// Where the memory comes from.
     pub source: MemorySource,
+    /// The nodes that were asked for. A partition that could only be spread badly stays so until it
+    /// asks for something else: that others leave is no reason to restart it.
+    #[serde(default)]
+    pub numa: Option<Numa>,
 }
 
 /// What every partition owns, by name.

@@ -50,12 +50,15 @@ mod tests {
 
     #[test]
     fn finds_a_profile_beside_the_cluster_file() {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-        assert!(matches!(locate(&here, "lib.rs"), Err(LocateError::Ending(_))));
-        assert!(matches!(locate(&here, "absent.ks"), Err(LocateError::Unreadable { .. })));
-        assert!(matches!(
-            locate(Path::new("/proc"), "self/x.ks"),
-            Err(LocateError::Unreadable { .. })
-        ));
+        let directory = std::env::temp_dir().join(format!("profiles-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("dir.ks")).unwrap();
+        std::fs::write(directory.join("oltp.ks"), "").unwrap();
+        let found = |reference: &str| locate(&directory, reference);
+        assert_eq!(found("oltp.ks").unwrap(), directory.join("oltp.ks"));
+        assert!(matches!(found("oltp"), Err(LocateError::Ending(_))));
+        assert!(matches!(found("absent.ks"), Err(LocateError::Unreadable { .. })));
+        assert!(matches!(found("dir.ks"), Err(LocateError::NotAFile(_))));
+        assert!(matches!(found("../no-such-directory/x.ks"), Err(LocateError::Unreadable { .. })));
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

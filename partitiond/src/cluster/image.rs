@@ -60,9 +60,11 @@ pub enum RootSource {
     Oci(String),
 }
 
+pub(super) const FIELDS: &[&str] =
+    &["kernel", "rootfs", "cmdline", "profile", "workloads", "modules"];
+
 /// Reads one entry of `images`.
 pub fn image(node: &Node, problems: &mut Problems) -> Option<ImageDefinition> {
-    const FIELDS: &[&str] = &["kernel", "rootfs", "cmdline", "profile", "workloads", "modules"];
     let fields = fields(node, "an image", FIELDS, problems)?;
     let kernel = fields.required("kernel", problems).and_then(|node| kernel(node, problems));
     let rootfs = match fields.get("rootfs") {

@@ -9,7 +9,8 @@ use super::partition::{backend, not_yet, partition, size};
 use super::tree::{Body, Field, Node, Span, Value};
 use super::types::{Cluster, Host, Risk, Trust};
 
-const FIELDS: &[&str] = &["host", "trust", "backend", "accept", "images", "partitions", "networks"];
+pub(super) const FIELDS: &[&str] =
+    &["host", "trust", "backend", "accept", "images", "partitions", "networks"];
 /// Partitions in one file.
 pub const MAX_PARTITIONS: usize = 1_024;
 

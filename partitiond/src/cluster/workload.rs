@@ -4,7 +4,7 @@ use super::decode::{body_fields, fields, list, map, mismatch, number, plain, tex
 use super::diagnostic::{Diagnostic, Problems, quoted};
 use super::tree::{Body, Node, Value};
 
-const FIELDS: &[&str] = &["name", "argv", "env", "cwd", "user", "restart"];
+pub(super) const FIELDS: &[&str] = &["name", "argv", "env", "cwd", "user", "restart"];
 /// Workloads of one partition.
 const MAX_WORKLOADS: usize = 256;
 

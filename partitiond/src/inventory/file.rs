@@ -28,7 +28,7 @@ pub enum LoadError {
     TooLarge(PathBuf),
     /// no machine in RON
     #[error(
-        "the machine file {path} does not read: {cause}. Write one with `partitiond show --machine`"
+        "the machine file {path} does not read: {cause}. Expected a machine as partitiond saves it"
     )]
     Format {
         /// The file.

@@ -115,11 +115,15 @@ impl Placer<'_> {
 
     /// Whether cores lie on nodes as a request asks for.
     fn serves(&self, at: usize, cores: &[usize]) -> bool {
+        let request = &self.requests[at];
         let nodes = self.topology.by_node(cores);
+        let asked_before =
+            request.current.is_some_and(|current| current.numa == request.partition.numa);
         let has_cpus = |node: &usize| !self.topology.caches_of[*node].is_empty();
         // Whether it is spread, where that is possible at all.
-        let spread = |possible: usize| nodes.len() > 1 || possible < 2 || cores.len() < 2;
-        match &self.requests[at].partition.numa {
+        let spread =
+            |possible: usize| asked_before || nodes.len() > 1 || possible < 2 || cores.len() < 2;
+        match &request.partition.numa {
             None | Some(Numa::Local) => nodes.len() == 1,
             Some(Numa::Spread) => spread((0..self.topology.nodes.len()).filter(has_cpus).count()),
             Some(Numa::Nodes(_)) => {
@@ -254,7 +258,8 @@ impl Placer<'_> {
                 .iter()
                 .map(|(node, amount)| (self.topology.nodes[*node], Bytes(*amount)))
                 .collect();
-            let assignment = Assignment { cpus: self.topology.cpus(&cores), memory, source };
+            let numa = request.partition.numa.clone();
+            let assignment = Assignment { cpus: self.topology.cpus(&cores), memory, source, numa };
             if matches!(source, MemorySource::Hugetlb { .. }) {
                 from_kernel += assignment.memory_total().0;
             }

@@ -184,6 +184,24 @@ fn numbers_asked_for_drive_others_away() {
 }
 
 #[test]
+fn what_could_only_be_spread_badly_stays_when_others_leave() {
+    let machine = Machine::synthetic(Shape { nodes: 2, ..Shape::default() });
+    let wide = Partition { numa: Some(Numa::Spread), ..count(2) };
+    // The large one fills node 1, so that there is nothing left to spread over.
+    let full = cluster([("large", set("4-7")), ("wide", wide.clone())]);
+    let first = new(&machine, &full);
+    assert_eq!(cpus(&first)["wide"], "1-2");
+    let second = placed(&machine, &cluster([("wide", wide)]), &first.assignments());
+    assert_eq!(cpus(&second)["wide"], "1-2");
+    // But a new wish is fulfilled.
+    let current = new(&machine, &cluster([("a", count(2))])).assignments();
+    assert_eq!(current["a"].cpus.to_string(), "1-2");
+    let now = Partition { numa: Some(Numa::Spread), ..count(2) };
+    let third = placed(&machine, &cluster([("a", now)]), &current);
+    assert_eq!(third.partitions["a"].assignment.memory.len(), 2);
+}
+
+#[test]
 fn cpus_of_running_partitions_are_offline_and_still_theirs() {
     let mut machine = Machine::synthetic(Shape::default());
     let first = new(&machine, &cluster([("a", count(2)), ("b", set("3"))]));

@@ -84,3 +84,27 @@ fn what_a_partition_does_not_say_has_a_default() {
 fn a_cluster_without_partitions_is_one() {
     assert!(parse_text("(partitions: {})").unwrap().partitions.is_empty());
 }
+
+#[test]
+fn the_example_of_the_book_reads() {
+    let book = include_str!("../../../../docs/cluster-file.md");
+    let example = book.split("```ron\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let cluster = parse_text(example).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(cluster.partitions.len(), 3);
+}
+
+/// The book's schema lists every field.
+#[test]
+fn the_book_lists_every_field() {
+    let book = include_str!("../../../../docs/cluster-file.md");
+    for fields in [
+        super::super::root::FIELDS,
+        super::super::partition::FIELDS,
+        super::super::image::FIELDS,
+        super::super::workload::FIELDS,
+    ] {
+        for field in fields {
+            assert!(book.contains(&format!("`{field}`")), "the book does not know `{field}`");
+        }
+    }
+}
