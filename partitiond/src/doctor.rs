@@ -69,7 +69,11 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
         );
     }
     if let Some(why) = &facts.dev_mem {
-        add("dev-mem", format!("/dev/mem is closed: {why}"), "boot a kernel with CONFIG_DEVMEM=y and no lockdown");
+        add(
+            "dev-mem",
+            format!("/dev/mem is closed: {why}"),
+            "boot a kernel with CONFIG_DEVMEM=y and no lockdown",
+        );
     } else if facts.low_pages < boot::bare::LowWindow::PAGES {
         add(
             "low-memory",
@@ -91,10 +95,18 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
         );
     }
     if !machine.cpus.iter().any(|cpu| cpu.removable && !cpu.boot) {
-        add("cpu-hotplug", "no CPU can be taken offline".into(), "boot a kernel with CONFIG_HOTPLUG_CPU=y on two CPUs or more");
+        add(
+            "cpu-hotplug",
+            "no CPU can be taken offline".into(),
+            "boot a kernel with CONFIG_HOTPLUG_CPU=y on two CPUs or more",
+        );
     }
     if machine.hugepage_sizes.is_empty() {
-        add("hugepages", "the kernel has no huge pages".into(), "boot a kernel with CONFIG_HUGETLBFS=y");
+        add(
+            "hugepages",
+            "the kernel has no huge pages".into(),
+            "boot a kernel with CONFIG_HUGETLBFS=y",
+        );
     }
     if version(&machine.kernel.release).is_some_and(|version| version < OLDEST) {
         add(
@@ -103,16 +115,18 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
             "boot kernel 5.10 or later",
         );
     }
-    let broadcasts = !machine.kernel.cmdline.split_whitespace().any(|word| word == "no_ipi_broadcast=1");
+    let broadcasts =
+        !machine.kernel.cmdline.split_whitespace().any(|word| word == "no_ipi_broadcast=1");
     if broadcasts {
         found.push(Obstacle {
             name: "host-ipi-broadcast".to_owned(),
             found: "the host sends interrupts to all CPUs at once: when it panics or restarts, \
                     it stops the partitions"
                 .to_owned(),
-            remedy: "add `no_ipi_broadcast=1` to the host's kernel command line; or accept it with \
+            remedy:
+                "add `no_ipi_broadcast=1` to the host's kernel command line; or accept it with \
                      `accept: [HostIpiBroadcast]` in the cluster file"
-                .to_owned(),
+                    .to_owned(),
             accept: Some("HostIpiBroadcast".to_owned()),
         });
     }

@@ -172,7 +172,8 @@ fn take_lock(dir: &PartitionDir) -> Result<Flock<File>, KeeperError> {
         .truncate(false)
         .open(&path)
         .map_err(in_file(&path))?;
-    let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| KeeperError::Taken)?;
+    let lock =
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| KeeperError::Taken)?;
     lock.set_len(0).map_err(in_file(&path))?;
     io::Write::write_all(&mut &*lock, std::process::id().to_string().as_bytes())
         .map_err(in_file(&path))?;

@@ -125,7 +125,8 @@ impl Ledger {
     ///
     /// [`LedgerError::File`]; the old one stands then.
     pub fn save(&self, path: &Path) -> Result<(), LedgerError> {
-        let failed = |source| LedgerError::File { path: path.to_owned(), action: "written", source };
+        let failed =
+            |source| LedgerError::File { path: path.to_owned(), action: "written", source };
         let text = ron::ser::to_string_pretty(self, ron::ser::PrettyConfig::new())
             .map_err(|error| failed(io::Error::other(error)))?;
         durable::replace(path, text.as_bytes()).map_err(failed)

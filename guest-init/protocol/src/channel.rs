@@ -70,6 +70,12 @@ impl RingChannel {
     pub fn room(&mut self) -> Result<usize, RingError> {
         self.producer.room()
     }
+
+    /// Whether a message may be there: one load, for polling.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.consumer.has_news()
+    }
 }
 
 impl Channel for RingChannel {
@@ -77,6 +83,7 @@ impl Channel for RingChannel {
         Ok(self.producer.push_message(message)?)
     }
 
+    #[inline(always)]
     fn receive<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ChannelError> {
         Ok(self.consumer.next_frame()?)
     }

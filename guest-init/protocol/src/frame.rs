@@ -103,14 +103,24 @@ pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(M, usize)>, F
         return Ok(None);
     };
     let length = frame_length(*header)?;
-    let Some(body) = bytes.get(HEADER..length) else {
+    let Some(frame) = bytes.get(..length) else {
         return Ok(None);
     };
-    let (message, rest) = postcard::take_from_bytes(body).map_err(FrameError::Malformed)?;
+    Ok(Some((decode_whole(frame)?, length)))
+}
+
+/// The message of a frame that is all there and no longer than its header says, which the caller has
+/// read.
+#[inline(always)]
+pub(crate) fn decode_whole<M: DeserializeOwned>(frame: &[u8]) -> Result<M, FrameError> {
+    let body = frame.get(HEADER..).unwrap_or_default();
+    let mut decoder = postcard::Deserializer::from_bytes(body);
+    let message = M::deserialize(&mut decoder).map_err(FrameError::Malformed)?;
+    let rest = decoder.finalize().map_err(FrameError::Malformed)?;
     if !rest.is_empty() {
         return Err(FrameError::Trailing(rest.len()));
     }
-    Ok(Some((message, length)))
+    Ok(message)
 }
 
 /// One message as a frame.
@@ -143,6 +153,16 @@ pub fn encode_into<M: Serialize>(message: &M, frame: &mut Vec<u8>) -> Result<(),
     }
     *frame = encoded;
     Ok(())
+}
+
+/// One message as a frame in `frame`, without the heap; the frame's length, `None` where it does not
+/// fit (or cannot be encoded at all, which [`encode_into`] then tells).
+#[inline]
+pub(crate) fn encode_small<M: Serialize>(message: &M, frame: &mut [u8]) -> Option<usize> {
+    let (header, body) = frame.split_first_chunk_mut::<HEADER>()?;
+    let length = postcard::to_slice(message, body).ok()?.len();
+    *header = u32::try_from(length).ok()?.to_le_bytes();
+    Some(HEADER + length)
 }
 
 #[cfg(test)]

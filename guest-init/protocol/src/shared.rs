@@ -128,6 +128,7 @@ impl SharedMemory {
     }
 
     /// The byte at `offset`; `None` where it lies outside.
+    #[inline]
     pub fn byte(&self, offset: usize) -> Option<&AtomicU8> {
         if offset >= self.length {
             return None;
@@ -138,6 +139,7 @@ impl SharedMemory {
     }
 
     /// The `u32` at `offset`; `None` where it lies outside or is not aligned.
+    #[inline]
     pub fn u32(&self, offset: usize) -> Option<&AtomicU32> {
         if offset.checked_add(size_of::<u32>())? > self.length
             || !offset.is_multiple_of(size_of::<u32>())
@@ -150,6 +152,7 @@ impl SharedMemory {
     }
 
     /// The `u64` at `offset`; `None` where it lies outside or is not aligned.
+    #[inline]
     pub fn u64(&self, offset: usize) -> Option<&AtomicU64> {
         if offset.checked_add(WORD)? > self.length || !offset.is_multiple_of(WORD) {
             return None;
@@ -161,6 +164,7 @@ impl SharedMemory {
     /// Copies bytes out of the memory, from `offset` on; `false` (and nothing copied) where they do
     /// not all lie inside. Orders nothing: the caller has acquired what says that they are there.
     #[must_use]
+    #[inline]
     pub fn read(&self, offset: usize, into: &mut [u8]) -> bool {
         if offset.checked_add(into.len()).is_none_or(|end| end > self.length) {
             return false;
@@ -190,6 +194,7 @@ impl SharedMemory {
 
     /// Copies bytes into the memory, as [`SharedMemory::read`] copies them out.
     #[must_use]
+    #[inline]
     pub fn write(&self, offset: usize, from: &[u8]) -> bool {
         if offset.checked_add(from.len()).is_none_or(|end| end > self.length) {
             return false;
@@ -219,6 +224,7 @@ impl SharedMemory {
     /// # Safety
     ///
     /// `at` lies inside.
+    #[inline]
     unsafe fn load_byte(&self, at: usize) -> u8 {
         // SAFETY: the caller's promise; everybody uses atomics.
         unsafe { AtomicU8::from_ptr(self.base.as_ptr().add(at)) }.load(Ordering::Relaxed)
@@ -227,6 +233,7 @@ impl SharedMemory {
     /// # Safety
     ///
     /// `at` lies inside.
+    #[inline]
     unsafe fn store_byte(&self, at: usize, value: u8) {
         // SAFETY: the caller's promise; everybody uses atomics.
         unsafe { AtomicU8::from_ptr(self.base.as_ptr().add(at)) }.store(value, Ordering::Relaxed);
@@ -235,6 +242,7 @@ impl SharedMemory {
     /// # Safety
     ///
     /// `at` is a multiple of a word, and the word lies inside.
+    #[inline]
     unsafe fn word_at(&self, at: usize) -> &AtomicU64 {
         // SAFETY: the caller's promise; the base is aligned to a word.
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(at).cast()) }

@@ -1,17 +1,15 @@
 //! One private apt directory: the sources, lists and archives of one suite and its family.
 
 use std::fs;
-use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{Flock, FlockArg};
 
 use super::control::{self, Stanza};
 use super::sources::{self, Family, Source};
-use super::{DebianError, PackageSource, check_name};
+use super::{DebianError, PackageSource, check_name, run};
 use crate::progress::Progress;
 
 /// How old lists may be before they are fetched again.
@@ -19,9 +17,6 @@ const LISTS_KEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How old lists must be for it to be worth while to fetch them again when something is missing.
 const LISTS_RETRY: Duration = Duration::from_secs(10 * 60);
-
-/// The most that is read of a program's output, in bytes.
-const MAX_OUTPUT: u64 = 64 << 20;
 
 /// A private apt directory, held by this process alone.
 pub(super) struct PrivateApt<'a> {
@@ -70,7 +65,11 @@ impl<'a> PrivateApt<'a> {
         &self.family.suite
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
@@ -146,13 +145,11 @@ impl<'a> PrivateApt<'a> {
                 }
                 continue;
             }
-            let name = format!("sources/{}.sources", suite.replace('/', "_"));
-            // A sibling that the archive turned out not to have is kept aside under another name.
-            let aside = self.path(&format!("{name}.missing"));
+            let (path, aside) = self.source_paths(suite);
             let is = |path: &Path| fs::read_to_string(path).is_ok_and(|old| old == text);
-            if !is(&self.path(&name)) && !is(&aside) {
+            if !is(&path) && !is(&aside) {
                 let _ = fs::remove_file(&aside);
-                self.write(&name, &text)?;
+                fs::write(&path, text).map_err(|error| DebianError::Cache(path, error))?;
                 changed = true;
             }
         }
@@ -198,27 +195,45 @@ impl<'a> PrivateApt<'a> {
     /// Fetches the lists. A sibling suite that the archive lacks is noted and left out.
     pub(super) fn update(&self, progress: &dyn Progress) -> Result<(), DebianError> {
         progress.step(&format!("update the package lists of {}", self.family.suite));
-        if let Err(reason) = self.run_update(None)? {
-            // One file at a time shows which suite it is that fails.
-            let own = format!("{}.sources", self.family.suite.replace('/', "_"));
-            if self.run_update(Some(&own))?.is_err() {
-                return Err(DebianError::Update { suite: self.family.suite.clone(), reason });
+        // What was missing may have come since.
+        for sibling in &self.family.siblings {
+            let (path, aside) = self.source_paths(sibling);
+            if aside.exists() {
+                fs::rename(&aside, path).map_err(|error| DebianError::Cache(aside, error))?;
             }
-            for sibling in &self.family.siblings {
-                let name = format!("{sibling}.sources");
-                if !self.path("sources").join(&name).exists() {
-                    continue;
-                }
-                if let Err(reason) = self.run_update(Some(&name))? {
-                    progress.note(&format!("going on without suite {sibling}: {reason}"));
-                    let path = self.path("sources").join(&name);
-                    let aside = self.path("sources").join(format!("{name}.missing"));
-                    fs::rename(&path, aside).map_err(|error| DebianError::Cache(path, error))?;
-                }
+        }
+        if self.run_update(None)?.is_err() {
+            // One suite at a time shows which it is that fails.
+            let suites = std::iter::once(&self.family.suite).chain(&self.family.siblings);
+            for suite in suites {
+                self.update_suite(suite, progress)?;
             }
         }
         self.write("gone", "")?;
         self.write("updated", "")
+    }
+
+    /// Fetches the lists of one suite of the family, setting aside a sibling that does not exist.
+    fn update_suite(&self, suite: &str, progress: &dyn Progress) -> Result<(), DebianError> {
+        let (path, aside) = self.source_paths(suite);
+        if !path.exists() {
+            return Ok(());
+        }
+        match self.run_update(Some(&path))? {
+            Ok(()) => Ok(()),
+            Err(reason) if suite != self.family.suite && is_missing(&reason) => {
+                progress.note(&format!("going on without suite {suite}: {reason}"));
+                fs::rename(&path, aside).map_err(|error| DebianError::Cache(path, error))
+            }
+            Err(reason) => Err(DebianError::Update { suite: suite.to_owned(), reason }),
+        }
+    }
+
+    /// The file with a suite's sources, and its name while the archive lacks the suite.
+    fn source_paths(&self, suite: &str) -> (PathBuf, PathBuf) {
+        let name = format!("{}.sources", suite.replace('/', "_"));
+        let sources = self.path("sources");
+        (sources.join(&name), sources.join(format!("{name}.missing")))
     }
 
     /// Fetches the lists again where they are not quite new; tells whether it did.
@@ -246,10 +261,9 @@ impl<'a> PrivateApt<'a> {
     }
 
     /// Runs `apt-get update` for all sources or one file of them; the inner error is apt's reason.
-    fn run_update(&self, only: Option<&str>) -> Result<Result<(), String>, DebianError> {
+    fn run_update(&self, only: Option<&Path>) -> Result<Result<(), String>, DebianError> {
         let mut arguments = vec!["update".to_owned(), "--error-on=any".to_owned()];
-        if let Some(file) = only {
-            let path = self.path("sources").join(file);
+        if let Some(path) = only {
             arguments.push(format!("-oDir::Etc::sourcelist={}", path.display()));
             arguments.push(format!("-oDir::Etc::sourceparts={}", self.path("empty").display()));
             arguments.push("-oAPT::Get::List-Cleanup=0".to_owned());
@@ -294,111 +308,20 @@ impl<'a> PrivateApt<'a> {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// Fetches one version of a package into the cache, where it is not there.
-    pub(super) fn download(
-        &self,
-        package: &str,
-        version: &str,
-        filename: Option<&str>,
-    ) -> Result<PathBuf, DebianError> {
-        let pool = filename.and_then(|name| name.rsplit('/').next()).unwrap_or(package);
-        // Two versions never share a name in the pool, but an epoch does not stand in it.
-        let path = self.path("debs").join(pool);
-        if path.exists() {
-            return Ok(path);
-        }
-        let fetching = tempfile::tempdir_in(self.path("debs"))
-            .map_err(|error| DebianError::Cache(self.path("debs"), error))?;
-        let arguments = ["download".to_owned(), format!("{package}={version}")];
-        self.run("apt-get", &arguments, fetching.path())?.map_err(|reason| DebianError::Fetch {
-            suite: self.family.suite.clone(),
-            package: package.to_owned(),
-            reason,
-        })?;
-        let cache = |error| DebianError::Cache(fetching.path().to_owned(), error);
-        for entry in fs::read_dir(fetching.path()).map_err(cache)? {
-            let fetched = entry.map_err(cache)?.path();
-            if fetched.extension().is_some_and(|extension| extension == "deb") {
-                fs::rename(&fetched, &path).map_err(cache)?;
-                return Ok(path);
-            }
-        }
-        Err(DebianError::Fetch {
-            suite: self.family.suite.clone(),
-            package: package.to_owned(),
-            reason: "apt fetched nothing".to_owned(),
-        })
-    }
-
-    /// Fetches packages with all that they depend on, as if nothing at all were installed.
-    pub(super) fn download_closure(&self, packages: &[&str]) -> Result<Vec<PathBuf>, DebianError> {
-        let failed = |reason| DebianError::Fetch {
-            suite: self.family.suite.clone(),
-            package: packages.join(" "),
-            reason,
-        };
-        let install = |option: &str| {
-            let mut arguments = vec!["install".to_owned(), option.to_owned()];
-            arguments.extend(packages.iter().map(|package| (*package).to_owned()));
-            self.run("apt-get", &arguments, &self.root)
-        };
-        let plan = install("--simulate")?.map_err(failed)?;
-        install("--download-only")?.map_err(failed)?;
-        let archives = self.path("cache/archives");
-        let mut paths: Vec<PathBuf> =
-            plan.lines().filter_map(archive_name).map(|name| archives.join(name)).collect();
-        paths.sort();
-        match paths.iter().find(|path| fs::metadata(path).map_or(0, |data| data.size()) == 0) {
-            Some(missing) => Err(failed(format!("apt did not fetch {}", missing.display()))),
-            None => Ok(paths),
-        }
-    }
-
-    /// Runs one of apt's programs; the inner error is the last of what it says.
-    fn run(
+    /// Runs one of apt's programs in a directory.
+    pub(super) fn run(
         &self,
         program: &'static str,
         arguments: &[String],
         directory: &Path,
     ) -> Result<Result<String, String>, DebianError> {
-        let mut child = Command::new(program)
-            .arg("-c")
-            .arg(self.path("apt.conf"))
-            .args(arguments)
-            .current_dir(directory)
-            .env("LC_ALL", "C.UTF-8")
-            .env("DEBIAN_FRONTEND", "noninteractive")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| DebianError::Apt(program, error))?;
-        let errors = child.stderr.take();
-        let errors = std::thread::spawn(move || {
-            let mut text = Vec::new();
-            if let Some(stream) = errors {
-                let _ = stream.take(MAX_OUTPUT).read_to_end(&mut text);
-            }
-            text
-        });
-        let mut output = Vec::new();
-        if let Some(stream) = child.stdout.take() {
-            stream
-                .take(MAX_OUTPUT)
-                .read_to_end(&mut output)
-                .map_err(|error| DebianError::Apt(program, error))?;
-        }
-        let status = child.wait().map_err(|error| DebianError::Apt(program, error))?;
-        let errors = errors.join().unwrap_or_default();
-        if status.success() {
-            return Ok(Ok(String::from_utf8_lossy(&output).into_owned()));
-        }
-        let errors = String::from_utf8_lossy(&errors).into_owned();
-        let said: Vec<&str> = errors.lines().filter(|line| line.starts_with("E: ")).collect();
-        let said: Vec<&str> = if said.is_empty() { errors.lines().collect() } else { said };
-        let last = said.into_iter().rev().take(3).collect::<Vec<_>>();
-        Ok(Err(last.into_iter().rev().collect::<Vec<_>>().join("; ")))
+        run::run(program, &self.path("apt.conf"), arguments, directory, None)
     }
+}
+
+/// Whether apt says that a suite is not in the archive, rather than that it cannot be reached.
+fn is_missing(reason: &str) -> bool {
+    reason.contains("does not have a Release file")
 }
 
 /// How long ago the lists were fetched, `None` where they never were.
@@ -415,17 +338,6 @@ pub(super) fn stamp(root: &Path) -> Option<String> {
     Some(since_epoch.as_nanos().to_string())
 }
 
-/// The file name in apt's archive directory of a line `Inst NAME (VERSION ORIGIN [ARCH])`.
-fn archive_name(line: &str) -> Option<String> {
-    let rest = line.strip_prefix("Inst ")?;
-    let (name, rest) = rest.split_once(" (")?;
-    let name = name.split([' ', ':']).next()?;
-    let (inside, _) = rest.split_once(')')?;
-    let version = inside.split_whitespace().next()?.replace(':', "%3a");
-    let architecture = inside.rsplit_once('[')?.1.split_once(']')?.0;
-    Some(format!("{name}_{version}_{architecture}.deb"))
-}
-
 /// Waits until this process alone holds a directory.
 fn lock(path: &Path, progress: &dyn Progress) -> Result<Flock<fs::File>, DebianError> {
     let cache = |error: io::Error| DebianError::Cache(path.to_owned(), error);
@@ -438,19 +350,5 @@ fn lock(path: &Path, progress: &dyn Progress) -> Result<Flock<fs::File>, DebianE
             Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| cache(error.into()))
         }
         Err((_, error)) => Err(cache(error.into())),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn apts_plan_names_the_archives() {
-        let line = "Inst libc6 (2:2.36-9+deb12u13 Debian:12.12/oldstable [amd64])";
-        assert_eq!(archive_name(line).unwrap(), "libc6_2%3a2.36-9+deb12u13_amd64.deb");
-        let line = "Inst libgcc-s1 (12.2.0-14 Debian:12.12/oldstable [amd64]) [libc6:amd64 ] []";
-        assert_eq!(archive_name(line).unwrap(), "libgcc-s1_12.2.0-14_amd64.deb");
-        assert_eq!(archive_name("Conf libc6 (2.36 Debian [amd64])"), None);
     }
 }

@@ -28,8 +28,7 @@ pub fn ledger(paths: &Paths) -> Result<Ledger, SupervisorError> {
     let low = boot::bare::read_low_memory(&[]);
     // Why there is none is for the doctor to say.
     let starter = low.ok().and_then(|low| Starter::detect(&low).ok());
-    let ledger =
-        Ledger { boot_id, machine, starter, before: None, partitions: Default::default() };
+    let ledger = Ledger { boot_id, machine, starter, before: None, partitions: Default::default() };
     ledger.save(&paths.ledger())?;
     Ok(ledger)
 }

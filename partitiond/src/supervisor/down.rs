@@ -31,7 +31,8 @@ impl Supervisor {
             true => known,
             false => {
                 if let Some(unknown) = request.names.iter().find(|name| !known.contains(name)) {
-                    let message = format!("there is no partition `{}`", crate::api::printable(unknown));
+                    let message =
+                        format!("there is no partition `{}`", crate::api::printable(unknown));
                     let hint = Some("`partitiond ps` lists them".to_owned());
                     return Err(problem(ProblemKind::NotFound, message, hint));
                 }
@@ -94,7 +95,8 @@ impl Supervisor {
                     Some(Phase::Stuck) => {
                         let kept = self.kept();
                         let why = kept.get(name).and_then(|kept| kept.report.stuck.clone());
-                        let message = why.unwrap_or_else(|| "it could not be taken back".to_owned());
+                        let message =
+                            why.unwrap_or_else(|| "it could not be taken back".to_owned());
                         return Err(problem(ProblemKind::Failed, message, None));
                     }
                     Some(_) => {

@@ -1,6 +1,6 @@
 //! What the supervisor knows of one partition.
 
-use crate::api::{Phase, PartitionStatus};
+use crate::api::{PartitionStatus, Phase};
 use crate::keeper::{Report, now_ms};
 use crate::ledger::Entry;
 use crate::plan::{Existing, State};

@@ -25,8 +25,8 @@ impl Supervisor {
         let name = entry.spec.name.clone();
         let low = boot::bare::read_low_memory(&self.ledger().windows()).map_err(|e| failed(&e))?;
         let window = self.ledger().free_window(&low);
-        entry.spec.bare.low = window
-            .map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
+        entry.spec.bare.low =
+            window.map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
         entry.hugepages = Vec::new();
         self.remember_host(entry.spec.bare.page_size)?;
         self.write_ledger(|ledger| {
@@ -53,7 +53,8 @@ impl Supervisor {
     fn remember_host(&self, size: PageSize) -> Result<(), Problem> {
         let fresh = self.ledger().before.is_none();
         if fresh {
-            let nodes: Vec<NodeId> = self.ledger().machine.nodes.iter().map(|node| node.id).collect();
+            let nodes: Vec<NodeId> =
+                self.ledger().machine.nodes.iter().map(|node| node.id).collect();
             let pools = nodes.iter().flat_map(|node| {
                 [PageSize::Large, PageSize::Giant].into_iter().filter_map(|size| {
                     let count = host::total(*node, size).ok()?;
@@ -125,10 +126,8 @@ impl Supervisor {
     /// Starts a keeper for the partition; it goes on when we end.
     pub(super) fn spawn_keeper(&self, name: &str) -> std::io::Result<()> {
         let dir = self.paths.partition(name);
-        let errors = File::options()
-            .append(true)
-            .create(true)
-            .open(dir.path().join("keeper.log"))?;
+        let errors =
+            File::options().append(true).create(true).open(dir.path().join("keeper.log"))?;
         let mut child = tokio::process::Command::new(own_program())
             .arg("keeper")
             .arg(dir.path())
@@ -161,7 +160,10 @@ pub(super) fn cpus_of(
             let place = machine.cpu(id).and_then(|cpu| cpu.place.as_ref());
             place.map(|place| Cpu { id, apic: place.apic_id }).ok_or_else(|| {
                 let message = format!("the APIC id of {id} is not known");
-                let hint = format!("take it online once: echo 1 > /sys/devices/system/cpu/cpu{}/online", id.0);
+                let hint = format!(
+                    "take it online once: echo 1 > /sys/devices/system/cpu/cpu{}/online",
+                    id.0
+                );
                 problem(ProblemKind::Refused, message, Some(hint))
             })
         })

@@ -110,7 +110,6 @@ impl Supervisor {
     }
 
     /// How far a start has come; `None` when it is done. `said` is the step that was told last.
-    #[expect(clippy::type_complexity, reason = "the step that was told, where one was, of those that wait")]
     fn look_at_start(
         &self,
         name: &str,
@@ -128,7 +127,8 @@ impl Supervisor {
             }
             Phase::Starting | Phase::Booting => {
                 let booting = kept.report.phase == Phase::Booting;
-                let step = if booting { Some("booting its kernel".to_owned()) } else { kept.report.step };
+                let step =
+                    if booting { Some("booting its kernel".to_owned()) } else { kept.report.step };
                 if let Some(step) = step.clone().filter(|_| step != said) {
                     let _ = tell.send(Progress::Step { partition: name.to_owned(), step });
                 }
@@ -190,9 +190,8 @@ impl Supervisor {
         let digest = spec.image.digest.clone().unwrap_or_default();
         let image = self.image(&digest, true)?;
         let words = format!("{} {}", image.command_line, spec.cmdline);
-        boot::command_line::check(&words).map_err(|error| {
-            problem(ProblemKind::Invalid, format!("{name}: {error}"), None)
-        })?;
+        boot::command_line::check(&words)
+            .map_err(|error| problem(ProblemKind::Invalid, format!("{name}: {error}"), None))?;
         let page_size = page_size_of(spec.source)?;
         let starter = self.ledger().starter.ok_or_else(|| {
             let hint = Some("partitiond doctor".to_owned());

@@ -1,6 +1,7 @@
 //! Following a partition through its keeper, to its end and beyond.
 
 use std::fs;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,7 +30,16 @@ impl Supervisor {
         tokio::spawn(self.follow(name, connection));
     }
 
-    async fn follow(self: Arc<Self>, name: String, mut connection: Option<UnixStream>) {
+    /// Boxed, because the end of a partition may be the start of the next, which is followed too.
+    fn follow(
+        self: Arc<Self>,
+        name: String,
+        connection: Option<UnixStream>,
+    ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.follow_to_the_end(name, connection))
+    }
+
+    async fn follow_to_the_end(self: Arc<Self>, name: String, mut connection: Option<UnixStream>) {
         let dir = self.paths.partition(&name);
         loop {
             if let Some(stream) = connection.take() {
@@ -104,7 +114,8 @@ impl Supervisor {
         let Some(kept) = self.kept().get(name).cloned() else { return };
         if kept.report.phase == Phase::Stuck {
             let why = kept.report.stuck.unwrap_or_default();
-            let text = format!("it could not be taken back: {why}; `partitiond down {name}` tries again");
+            let text =
+                format!("it could not be taken back: {why}; `partitiond down {name}` tries again");
             self.events.tell(Some(name), "warning", text, Vec::new());
             return;
         }
@@ -117,7 +128,12 @@ impl Supervisor {
         }
         let still_known = self.kept().get(name).is_some_and(|kept| !kept.wanted_down);
         if operation.is_some() && still_known {
-            self.events.tell(Some(name), "restarting", "it is started again".to_owned(), Vec::new());
+            self.events.tell(
+                Some(name),
+                "restarting",
+                "it is started again".to_owned(),
+                Vec::new(),
+            );
             let mut entry = kept.entry;
             entry.restarts = entry.restarts.saturating_add(1);
             entry.restarted_at_ms.push(crate::keeper::now_ms());

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,8 +55,8 @@ pub(crate) enum KeeperError {
     Ended { status: String, messages: String },
     #[error("the kernel panicked before the machine was up")]
     Panic,
-    #[error("the machine was not up within {0} s; the console shows how far it came")]
-    Timeout(u64),
+    #[error("the machine was not up within {0:?}; the console shows how far it came")]
+    Timeout(Duration),
     #[error("the agent said something else than its greeting: {0}")]
     Greeting(io::Error),
     #[error("whoever started the rig went away before it was up")]

@@ -219,13 +219,16 @@ pub async fn send<M: Serialize>(to: &mut (impl AsyncWrite + Unpin), message: &M)
     to.flush().await
 }
 
+/// Streams that yamux may have open. It ends the whole connection when there are more, and streams
+/// that are closing still count: so this is well above what the agent admits and the keeper opens.
+const MULTIPLEXED: usize = 4 * MAX_STREAMS;
+
 /// How yamux is set up on both sides.
 pub fn multiplexer() -> yamux::Config {
     let mut config = yamux::Config::default();
-    // One more than we admit: the stream that carries the refusal.
-    config.set_max_num_streams(MAX_STREAMS + 1);
+    config.set_max_num_streams(MULTIPLEXED);
     // The least that yamux accepts is 256 KiB for each stream; the rest lets one stream run far ahead.
-    config.set_max_connection_receive_window(Some((MAX_STREAMS + 1) * 256 * 1024 + (32 << 20)));
+    config.set_max_connection_receive_window(Some(MULTIPLEXED * 256 * 1024 + (32 << 20)));
     config.set_split_send_size(64 * 1024);
     config
 }

@@ -63,7 +63,8 @@ pub async fn put_image(
     Path(name): Path<String>,
     body: String,
 ) -> Result<Json<StoredImage>, Problem> {
-    let invalid = |error: &dyn std::error::Error| problem(ProblemKind::Invalid, error.to_string(), None);
+    let invalid =
+        |error: &dyn std::error::Error| problem(ProblemKind::Invalid, error.to_string(), None);
     let manifest: Manifest = ron::from_str(&body).map_err(|error| invalid(&error))?;
     let store = supervisor.store()?;
     let writing = store.writing().map_err(|error| failed(&error))?;
@@ -78,9 +79,8 @@ pub async fn delete_image(
     State(supervisor): Shared,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let gone = |error: &dyn std::error::Error| {
-        problem(ProblemKind::NotFound, error.to_string(), None)
-    };
+    let gone =
+        |error: &dyn std::error::Error| problem(ProblemKind::NotFound, error.to_string(), None);
     supervisor.store()?.untag(&name).map_err(|error| gone(&error))?;
     Ok(StatusCode::NO_CONTENT)
 }

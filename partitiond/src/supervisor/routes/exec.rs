@@ -35,7 +35,8 @@ pub async fn exec(
         let message = format!("exec needs `Upgrade: {FRAMES}`");
         return Err(problem(ProblemKind::Invalid, message, None));
     }
-    let lost = || problem(ProblemKind::Failed, format!("the keeper of {name} does not answer"), None);
+    let lost =
+        || problem(ProblemKind::Failed, format!("the keeper of {name} does not answer"), None);
     let dir = supervisor.paths.partition(&name);
     let mut keeper = connect(&dir, Duration::from_secs(1)).await.ok_or_else(lost)?;
     let mut line = serde_json::to_vec(&keeper::Request::Exec).map_err(|error| failed(&error))?;

@@ -42,9 +42,8 @@ where
 pub fn file(path: PathBuf, follow: bool) -> Response {
     let (sender, receiver) = mpsc::channel(4);
     tokio::spawn(logs::send(path, follow, sender));
-    let bytes = stream::unfold(receiver, |mut receiver| async {
-        Some((receiver.recv().await?, receiver))
-    });
+    let bytes =
+        stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await?, receiver)) });
     (LINES, Body::from_stream(bytes)).into_response()
 }
 

@@ -105,7 +105,7 @@ async fn boot(
             status = qemu.wait() => {
                 break Err(ended(dir, status.map_err(io_error("wait for QEMU"))?));
             }
-            () = &mut timeout => break Err(KeeperError::Timeout(spec.boot_timeout.as_secs())),
+            () = &mut timeout => break Err(KeeperError::Timeout(spec.boot_timeout)),
         }
     };
     drop(greeting);

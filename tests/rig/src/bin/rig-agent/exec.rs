@@ -43,8 +43,7 @@ pub async fn exec(mut stream: Stream, what: Exec, reaper: &Reaper) -> io::Result
         Ok(child) => child,
         Err(error) => {
             let program = what.argv.first().map_or("", String::as_str);
-            send(&mut stream, &FromExec::Failed(format!("{program}: {error}"))).await?;
-            return stream.shutdown().await;
+            return send(&mut stream, &FromExec::Failed(format!("{program}: {error}"))).await;
         }
     };
     let pid = child.pid;
@@ -104,7 +103,10 @@ async fn attend(stream: Stream, child: Child) -> io::Result<()> {
     }
     drop(output_sender);
     let (gone_sender, mut gone) = mpsc::channel::<()>(1);
-    let input = spawn_local(take_input(reader, child.input, child.pid, gone_sender));
+    // Reading a message must not be cut short, writing input may be: hence two tasks.
+    let (message_sender, messages) = mpsc::channel(4);
+    let reading = spawn_local(read_messages(reader, message_sender));
+    let input = spawn_local(take_input(messages, child.input, child.pid, gone_sender));
 
     let mut ended = child.ended;
     let mut status = None;
@@ -136,9 +138,10 @@ async fn attend(stream: Stream, child: Child) -> io::Result<()> {
             _ = gone.recv() => break Err(io::ErrorKind::BrokenPipe.into()),
         }
     };
+    // They hold the other half of the stream, which must close now.
+    reading.abort();
     input.abort();
-    result?;
-    writer.shutdown().await
+    result
 }
 
 async fn pump(
@@ -168,14 +171,11 @@ async fn pump(
 
 /// Does what the client says. Drops `gone` when the client has gone.
 async fn take_input(
-    reader: ReadHalf<Stream>,
+    mut messages: mpsc::Receiver<ToExec>,
     mut input: Option<AsyncFile>,
     pid: Pid,
     gone: mpsc::Sender<()>,
 ) {
-    let (sender, mut messages) = mpsc::channel(4);
-    // Reading a message must not be cut short, writing input may be: hence two tasks.
-    let reading = spawn_local(read_messages(reader, sender));
     let mut held: VecDeque<Vec<u8>> = VecDeque::new();
     let mut held_bytes = 0;
     let mut ending = false;
@@ -226,7 +226,6 @@ async fn take_input(
             },
         }
     }
-    reading.abort();
     drop(gone);
 }
 

@@ -19,8 +19,7 @@ pub async fn put(mut stream: Stream, path: &Path, mode: u32, len: u64) -> io::Re
         Ok(()) => Reply::Done,
         Err(error) => Reply::Failed(format!("{}: {error}", path.display())),
     };
-    send(&mut stream, &answer).await?;
-    stream.shutdown().await
+    send(&mut stream, &answer).await
 }
 
 async fn receive_file(stream: &mut Stream, path: &Path, mode: u32, len: u64) -> io::Result<()> {
@@ -62,12 +61,12 @@ pub async fn get(mut stream: Stream, path: &Path) -> io::Result<()> {
             send(&mut stream, &Reply::File { mode, len }).await?;
             let mut reader = tokio::io::BufReader::with_capacity(PIECE, file.take(len));
             tokio::io::copy_buf(&mut reader, &mut stream).await?;
+            stream.flush().await
         }
         Err(error) => {
-            send(&mut stream, &Reply::Failed(format!("{}: {error}", path.display()))).await?;
+            send(&mut stream, &Reply::Failed(format!("{}: {error}", path.display()))).await
         }
     }
-    stream.shutdown().await
 }
 
 async fn open(path: &Path) -> io::Result<(File, u32, u64)> {

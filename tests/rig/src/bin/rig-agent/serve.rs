@@ -68,15 +68,17 @@ impl Drop for Place {
     }
 }
 
+/// Streams are dropped, not shut down, when there is no more to say: yamux then tells the other side
+/// to stop sending, too, behind all that was sent. A stream that is only shut down and then dropped
+/// leaves a sender without credit waiting for ever.
 async fn answer(mut stream: Stream, place: Place, reaper: Reaper) -> io::Result<()> {
     let request = tokio::time::timeout(PATIENCE, receive(&mut stream)).await??;
     if !place.within {
         let full = format!("{MAX_STREAMS} streams are open in this rig already");
         match request {
-            Request::Exec(_) => send(&mut stream, &FromExec::Failed(full)).await?,
-            _ => send(&mut stream, &Reply::Failed(full)).await?,
+            Request::Exec(_) => return send(&mut stream, &FromExec::Failed(full)).await,
+            _ => return send(&mut stream, &Reply::Failed(full)).await,
         }
-        return stream.shutdown().await;
     }
     match request {
         Request::Connect { path } => connect(stream, &path).await,
@@ -99,8 +101,7 @@ async fn connect(mut stream: Stream, path: &Path) -> io::Result<()> {
             Ok(())
         }
         Err(error) => {
-            send(&mut stream, &Reply::Failed(format!("{}: {error}", path.display()))).await?;
-            stream.shutdown().await
+            send(&mut stream, &Reply::Failed(format!("{}: {error}", path.display()))).await
         }
     }
 }

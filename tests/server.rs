@@ -1,0 +1,168 @@
+//! A virtual server with `partitiond` in it.
+
+mod store;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use boot::units::Bytes;
+use images::definition::{Definition, KernelSource, shipped};
+use rig::qemu::{self, QemuVersion};
+use rig::{GuestFile, KeptBy, Output, Rig, RigSpec, Topology, provide};
+
+use crate::programs::programs;
+
+/// What a server is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The definition whose kernel plays the host's.
+    pub host: &'static str,
+    /// The definitions whose images are in the server's store, under their own names.
+    pub images: &'static [&'static str],
+    /// CPUs, sockets, nodes.
+    pub topology: Topology,
+    /// Memory.
+    pub memory: Bytes,
+    /// QEMU. Version 10 has x2APIC; with 7.2 the host's kernel starts CPUs.
+    pub qemu: QemuVersion,
+    /// Words for the host's command line, behind the usual ones.
+    pub words: &'static str,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            host: "linux-6.12-cloud",
+            images: &["linux-6.1-cloud", "linux-6.12-rt"],
+            topology: Topology::flat(4),
+            memory: Bytes::gib(4),
+            qemu: QemuVersion::V10,
+            words: "",
+        }
+    }
+}
+
+/// A running server. It ends with this value.
+pub struct Server {
+    rig: Rig,
+}
+
+/// What QEMU's `max` has, less what TCG does byte by byte: with `erms` and `fsrm` a kernel clears
+/// and copies memory by one long instruction that takes TCG eight times as long as eight-byte steps.
+const CPU_MODEL: &str = "max,-erms,-fsrm";
+
+impl Server {
+    /// Starts a server and waits until it answers.
+    pub fn start(setup: &Setup) -> Self {
+        let cache = provide::cache_dir().expect("a place for the cache");
+        let quiet = ();
+        let names = setup.images;
+        let archive = store::archive(names, &cache);
+        let (package, suite) = debian(setup.host);
+        let kernel = provide::kernel(&package, &suite, &cache, &quiet).expect("the host's kernel");
+        let qemu = qemu::provide(&setup.qemu, &cache, &quiet).expect("QEMU");
+        let programs = programs();
+        let spec = RigSpec {
+            name: unique_name(),
+            topology: setup.topology,
+            memory: setup.memory,
+            kernel,
+            command_line: format!("{} {}", RigSpec::COMMAND_LINE, setup.words),
+            modules: vec!["msr allow_writes=on".to_owned()],
+            files: vec![GuestFile {
+                guest: "/usr/bin/partitiond".into(),
+                host: programs.partitiond.clone(),
+                mode: Some(0o755),
+            }],
+            archives: vec![archive],
+            cpu_model: CPU_MODEL.to_owned(),
+            qemu_args: match setup.qemu {
+                // Without interrupt remapping the kernel does not switch to x2APIC.
+                QemuVersion::V10 => {
+                    vec!["-device".to_owned(), "intel-iommu,intremap=on,eim=on".to_owned()]
+                }
+                _ => Vec::new(),
+            },
+            qemu,
+            agent: programs.rig_agent.clone(),
+            busybox: provide::busybox(&cache, &quiet).expect("busybox"),
+            boot_timeout: Duration::from_secs(120),
+        };
+        let rig = Rig::start(&spec, KeptBy::Thread, |_| ()).expect("the server starts");
+        Self { rig }
+    }
+
+    /// The rig that it is.
+    pub fn rig(&self) -> &Rig {
+        &self.rig
+    }
+
+    /// Runs a line of shell, whatever comes of it.
+    pub fn try_sh(&self, line: &str) -> Output {
+        self.rig.run(&["sh", "-c", line]).expect("the server answers")
+    }
+
+    /// Runs a line of shell that must succeed, and returns what it prints, without the newline.
+    pub fn sh(&self, line: &str) -> String {
+        let output = self.try_sh(line);
+        assert!(output.status.success(), "`{line}` failed: {output:?}");
+        output.text().trim_end().to_owned()
+    }
+
+    /// Runs a line of shell that must fail, and returns its exit status and what it complains of.
+    pub fn refused(&self, line: &str) -> (i32, String) {
+        let output = self.try_sh(line);
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status {
+            rig::wire::Status::Code(code) if code != 0 => (code, complaint),
+            status => panic!("`{line}` was to be refused, but: {status:?}, {output:?}"),
+        }
+    }
+
+    /// Writes a file.
+    pub fn write(&self, path: &str, text: &str) {
+        let local = std::env::temp_dir().join(format!("{}-file", unique_name()));
+        std::fs::write(&local, text).expect("a temporary file");
+        self.rig.put(&local, Path::new(path)).expect("the file arrives");
+        let _ = std::fs::remove_file(&local);
+    }
+
+    /// Waits until a line of shell succeeds.
+    pub fn wait_for(&self, line: &str, patience: Duration) {
+        let begun = Instant::now();
+        while !self.try_sh(line).status.success() {
+            assert!(begun.elapsed() < patience, "`{line}` did not succeed within {patience:?}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// What the server's kernel has printed.
+    pub fn console(&self) -> String {
+        self.rig.console_log().unwrap_or_default()
+    }
+}
+
+/// The package and suite of a shipped definition.
+fn debian(name: &str) -> (String, String) {
+    match definition(name).kernel {
+        KernelSource::Debian { package, suite: Some(suite) } => (package, suite),
+        other => panic!("{name} is no package of a suite: {other:?}"),
+    }
+}
+
+fn definition(name: &str) -> Definition {
+    let text = shipped(name).unwrap_or_else(|| panic!("there is no definition {name}"));
+    Definition::parse(text).expect("shipped definitions make sense")
+}
+
+fn unique_name() -> rig::RigName {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("test-{}-{count}", std::process::id()).parse().expect("a valid name")
+}
+
+/// A path below the cache.
+fn in_cache(cache: &Path, name: &str) -> PathBuf {
+    cache.join("tests").join(name)
+}
