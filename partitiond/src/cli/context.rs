@@ -3,10 +3,10 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use super::board::Board;
 use super::exit::Failure;
 use super::render::Style;
 use super::table::{Format, Global, When};
-use super::board::Board;
 use crate::api::SOCKET;
 
 /// What holds for one run of the command.

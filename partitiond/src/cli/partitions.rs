@@ -50,6 +50,7 @@ fn assignments(partitions: &[PartitionStatus]) -> Assignments {
             let assignment = Assignment {
                 cpus: status.cpus.clone(),
                 memory: status.nodes.clone(),
+                numa: None,
                 source: MemorySource::default(),
             };
             (status.name.clone(), assignment)
