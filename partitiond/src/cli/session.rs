@@ -289,3 +289,6 @@ impl Frames {
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.writing).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,7 +128,7 @@ fn shares(line: PressureLine) -> [String; 3] {
 }
 
 fn workloads(status: &PartitionStatus, style: Style) -> String {
-    let mut table = Table::with_heading(&["workload", "state"], |text| style.dim(text));
+    let mut table = Table::with_heading(&["  workload", "state"], |text| style.dim(text));
     for (name, state) in &status.workloads {
         table.row([format!("  {}", clean(name)), workload(state)]);
     }
