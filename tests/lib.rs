@@ -1,6 +1,13 @@
 //! End-to-end scenarios: a virtual server with a stock kernel, `partitiond` in it, and a person at
 //! its shell. The scenarios themselves are in `scenarios/`.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a scenario ends where something does not work"
+)]
+
 mod programs;
 mod server;
 

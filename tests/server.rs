@@ -99,7 +99,7 @@ impl Server {
 
     /// Runs a line of shell, whatever comes of it.
     pub fn try_sh(&self, line: &str) -> Output {
-        self.rig.run(&["sh", "-c", line]).expect("the server answers")
+        self.rig.run(["sh", "-c", line]).expect("the server answers")
     }
 
     /// Runs a line of shell that must succeed, and returns what it prints, without the newline.
@@ -114,7 +114,7 @@ impl Server {
         let output = self.try_sh(line);
         let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
         match output.status {
-            rig::wire::Status::Code(code) if code != 0 => (code, complaint),
+            rig::wire::Status::Exited(code) if code != 0 => (code, complaint),
             status => panic!("`{line}` was to be refused, but: {status:?}, {output:?}"),
         }
     }

@@ -56,6 +56,11 @@ impl Paths {
         self.state.join("images")
     }
 
+    /// What the blobs were like that have been verified since the host booted.
+    pub fn verified(&self) -> PathBuf {
+        self.run.join("verified")
+    }
+
     /// The log of a partition.
     pub fn log(&self, partition: &str) -> PathBuf {
         self.state.join("log").join(format!("{partition}.jsonl"))

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use boot::bare::PageSize;
-use nix::mount::{MsFlags, mount, umount};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// Huge pages cannot be mounted.
 #[derive(Debug, thiserror::Error)]
@@ -34,9 +34,10 @@ pub fn mount_hugetlbfs(path: &Path, size: PageSize) -> Result<bool, MountError> 
     Ok(true)
 }
 
-/// Takes a mount point of ours away; nothing happens where it is gone.
+/// Takes a mount point of ours away; nothing happens where it is gone. A keeper that is on its way
+/// out may still have files of it open, so it goes with the last of them.
 pub fn unmount(path: &Path) {
-    if is_mounted(path) && umount(path).is_ok() {
+    if is_mounted(path) && umount2(path, MntFlags::MNT_DETACH).is_ok() {
         let _ = fs::remove_dir(path);
     }
 }

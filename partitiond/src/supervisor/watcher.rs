@@ -23,11 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Supervisor {
     /// Follows the partition from now on. `existing`: its keeper runs already, if it does at all.
     pub(super) async fn watch(self: Arc<Self>, name: &str, existing: bool) {
-        let patience = if existing { Duration::ZERO } else { PATIENCE };
+        let dir = self.paths.partition(name);
+        // What is known of partitions that run is known before anybody asks.
+        let connection = if existing { connect(&dir, Duration::ZERO).await } else { None };
         let name = name.to_owned();
-        // The first connection is waited for, so that what is known is known when this returns.
-        let connection = connect(&self.paths.partition(&name), patience).await;
-        tokio::spawn(self.follow(name, connection));
+        tokio::spawn(async move {
+            let connection = match connection {
+                None if !existing => connect(&dir, PATIENCE).await,
+                connection => connection,
+            };
+            self.follow(name, connection).await;
+        });
     }
 
     /// Boxed, because the end of a partition may be the start of the next, which is followed too.
