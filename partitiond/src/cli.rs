@@ -58,37 +58,46 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
-    let context = Context::new(line.global);
-    let result = match line.command {
-        Command::Serve(options) if options.background => serve::background(&options),
+    match line.command {
         // These two are the long-running processes behind the command: what they say goes to a log,
         // and they end with a status of their own.
-        Command::Serve(options) => return crate::supervisor::run(serve::paths(&options)),
+        Command::Serve(options) if !options.background => {
+            return crate::supervisor::run(serve::paths(&options));
+        }
         Command::Keeper { directory } => return crate::keeper::run(&directory),
-        Command::RigKeeper { directory } => rig::keep(&directory),
-        Command::Up(options) => up::run(&context, &options),
-        Command::Plan(options) => plan::run(&context, &options),
-        Command::Down(options) => down::run(&context, options),
-        Command::Ps => partitions::ps(&context),
-        Command::Show { name } => partitions::show(&context, &name),
-        Command::Map => partitions::map(&context),
-        Command::Logs { name, follow } => logs::logs(&context, &name, follow),
-        Command::Events { follow } => logs::events(&context, follow),
-        Command::Console { name, lines } => console::run(&context, &name, lines),
-        Command::Exec(options) => exec::run(&context, options),
-        Command::Wait(options) => wait::run(&context, &options),
-        Command::Doctor { machine } => doctor::doctor(&context, machine.as_deref()),
-        Command::Inventory { save } => doctor::inventory(&context, save.as_deref()),
-        Command::Image(command) => image::run(&context, command),
-        Command::Rig(command) => rig::run(&context, command),
-        Command::Completions { shell } => documents::completions(&context, shell),
-        Command::Man { directory } => documents::man(&directory),
-    };
-    match result {
+        _ => {}
+    }
+    let context = Context::new(line.global);
+    match dispatch(&context, line.command) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(failure) => {
             context.report(&failure);
             ExitCode::from(failure.status)
         }
+    }
+}
+
+fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(options) => serve::background(&options),
+        Command::Keeper { .. } => Err(Failure::with_status(exit::USAGE, "a keeper runs by itself")),
+        Command::RigKeeper { directory } => rig::keep(&directory),
+        Command::Up(options) => up::run(context, &options),
+        Command::Plan(options) => plan::run(context, &options),
+        Command::Down(options) => down::run(context, options),
+        Command::Ps => partitions::ps(context),
+        Command::Show { name } => partitions::show(context, &name),
+        Command::Map => partitions::map(context),
+        Command::Logs { name, follow } => logs::logs(context, &name, follow),
+        Command::Events { follow } => logs::events(context, follow),
+        Command::Console { name, lines } => console::run(context, &name, lines),
+        Command::Exec(options) => exec::run(context, options),
+        Command::Wait(options) => wait::run(context, &options),
+        Command::Doctor { machine } => doctor::doctor(context, machine.as_deref()),
+        Command::Inventory { save } => doctor::inventory(context, save.as_deref()),
+        Command::Image(command) => image::run(context, command),
+        Command::Rig(command) => rig::run(context, command),
+        Command::Completions { shell } => documents::completions(context, shell),
+        Command::Man { directory } => documents::man(&directory),
     }
 }

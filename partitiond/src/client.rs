@@ -281,7 +281,9 @@ impl Client {
 }
 
 fn json<T: Serialize>(value: &T) -> Result<Payload, ClientError> {
-    serde_json::to_vec(value).map(|bytes| Payload::Bytes(bytes.into())).map_err(ClientError::Unreadable)
+    serde_json::to_vec(value)
+        .map(|bytes| Payload::Bytes(bytes.into()))
+        .map_err(ClientError::Unreadable)
 }
 
 /// A name as one segment of a path: whatever a person types stays one (RFC 3986, "unreserved").

@@ -95,7 +95,8 @@ fn bar() -> ProgressStyle {
 }
 
 fn template(text: &str) -> ProgressStyle {
-    let style = ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let style =
+        ProgressStyle::with_template(text).unwrap_or_else(|_| ProgressStyle::default_spinner());
     style.progress_chars("█▉▊▋▌▍▎▏ ").tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
 }
 

@@ -54,8 +54,9 @@ pub fn must_be_static(path: &Path) -> Result<(), Failure> {
         File::open(path)?.take(HEAD).read_to_end(&mut head)?;
         Ok(head)
     };
-    let head = head()
-        .map_err(|error| Failure::failed(format_args!("cannot read {}: {error}", path.display())))?;
+    let head = head().map_err(|error| {
+        Failure::failed(format_args!("cannot read {}: {error}", path.display()))
+    })?;
     match has_interpreter(&head) {
         Some(false) => Ok(()),
         Some(true) => Err(Failure::failed(format_args!(

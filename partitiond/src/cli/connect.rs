@@ -15,8 +15,7 @@ pub fn existing(context: &Context) -> Result<Client, Failure> {
     match &context.global().rig {
         Some(name) => {
             let rig = Rc::new(::rig::Rig::attach(name).map_err(|error| {
-                Failure::from(error)
-                    .hint(format!("`partitiond up --rig={name} FILE` starts it"))
+                Failure::from(error).hint(format!("`partitiond up --rig={name} FILE` starts it"))
             })?);
             in_rig(rig)
         }
@@ -39,7 +38,9 @@ pub fn started(context: &Context) -> Result<Client, Failure> {
                 Ok(_) => {}
                 Err(error) if error.is_not_running() && context.global().socket.is_none() => {
                     if !nix::unistd::geteuid().is_root() {
-                        let what = format!("{error}, and only root can start one that divides this machine");
+                        let what = format!(
+                            "{error}, and only root can start one that divides this machine"
+                        );
                         return Err(Failure::with_status(REFUSED, what).hint(
                             "run with sudo; or add --rig to try it in a virtual server, which needs no rights",
                         ));

@@ -3,10 +3,10 @@
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use super::board::Board;
 use super::exit::Failure;
 use super::render::Style;
 use super::table::{Format, Global, When};
-use super::board::Board;
 use crate::api::SOCKET;
 
 /// What holds for one run of the command.
@@ -82,7 +82,9 @@ pub fn failure_text(failure: &Failure, style: Style) -> String {
     let mut text = match failure.message.strip_prefix('\n') {
         // It brings its own headings.
         Some(rendered) => rendered.to_owned(),
-        None if failure.message.is_empty() => String::new(),
+        None if failure.message.is_empty() || failure.message.starts_with("error") => {
+            failure.message.clone()
+        }
         None => format!("{} {}", style.bad("error:"), failure.message),
     };
     if let Some(hint) = &failure.hint {

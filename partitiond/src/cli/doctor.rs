@@ -25,7 +25,12 @@ pub fn doctor(context: &Context, file: Option<&Path>) -> Result<(), Failure> {
         let style = context.out();
         let rig = context.global().rig.as_ref().map(|_| "rig");
         let mut text = headline(&report.machine, rig, style);
-        text += &obstacles("bare", "a kernel of its own on CPUs and memory of the host", &report.bare, style);
+        text += &obstacles(
+            "bare",
+            "a kernel of its own on CPUs and memory of the host",
+            &report.bare,
+            style,
+        );
         text += &obstacles("kvm", "a kernel of its own in a virtual machine", &report.kvm, style);
         output::text(&text)?;
     }

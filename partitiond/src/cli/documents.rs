@@ -20,6 +20,9 @@ pub fn man(directory: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(directory)
         .and_then(|()| clap_mangen::generate_to(Line::command(), directory))
         .map_err(|error| {
-            Failure::failed(format_args!("cannot write man pages to {}: {error}", directory.display()))
+            Failure::failed(format_args!(
+                "cannot write man pages to {}: {error}",
+                directory.display()
+            ))
         })
 }

@@ -98,12 +98,9 @@ const INSISTENCE: u32 = 3;
 /// Signals of this process, as the program is to hear of them.
 fn controls(tty: bool) -> io::Result<mpsc::UnboundedReceiver<Control>> {
     let (tell, controls) = mpsc::unbounded_channel();
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-        SignalKind::quit(),
-    ] {
+    for kind in
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup(), SignalKind::quit()]
+    {
         let leaves = tty && [SignalKind::terminate(), SignalKind::hangup()].contains(&kind);
         tokio::spawn(forward(signal(kind)?, kind, leaves, tell.clone()));
     }

@@ -161,7 +161,10 @@ fn build_all(context: &Context, what: &[String], name: Option<&str>) -> Result<(
     if let Some(name) = name {
         let [(tag, _)] = &mut *built else {
             let count = built.len();
-            return Err(Failure::with_status(USAGE, format_args!("--name names one image, and {count} were built")));
+            return Err(Failure::with_status(
+                USAGE,
+                format_args!("--name names one image, and {count} were built"),
+            ));
         };
         name.clone_into(tag);
     }
@@ -201,9 +204,8 @@ fn of_file(
         let name = path.file_stem().map_or("image".into(), |stem| stem.to_string_lossy());
         return Ok(vec![(name.to_string(), build_one(store, &name, &definition, base, board)?)]);
     }
-    let file = cluster::read(path, &OnDisk::new(path, known_names(store)?)).map_err(|error| {
-        Failure::cluster(&error, context.err().color())
-    })?;
+    let file = cluster::read(path, &OnDisk::new(path, known_names(store)?))
+        .map_err(|error| Failure::cluster(&error, context.err().color()))?;
     let images = file.cluster.images.iter();
     images
         .map(|(name, image)| {
@@ -256,7 +258,8 @@ fn show_list(context: &Context, images: &[StoredImage]) -> Result<(), Failure> {
         return output::json(images);
     }
     let style = context.out();
-    let mut table = Table::with_heading(&["NAME", "DIGEST", "KERNEL", "SIZE"], |text| style.dim(text));
+    let mut table =
+        Table::with_heading(&["NAME", "DIGEST", "KERNEL", "SIZE"], |text| style.dim(text));
     for image in images {
         let names = if image.names.is_empty() { "—".to_owned() } else { image.names.join(", ") };
         let digest: String = image.digest.chars().take(12).collect();
@@ -296,7 +299,10 @@ fn show(context: &Context, name: &str) -> Result<(), Failure> {
     line("size", Bytes(image.size()).human());
     line("kernel", kernel.release.clone());
     line("from", kernel.origin.clone());
-    line("vmlinux", format!("{}  {}", kernel.vmlinux.digest.short(), Bytes(kernel.vmlinux.size).human()));
+    line(
+        "vmlinux",
+        format!("{}  {}", kernel.vmlinux.digest.short(), Bytes(kernel.vmlinux.size).human()),
+    );
     for part in &image.manifest.initramfs {
         line("initramfs", format!("{}  {}", part.digest.short(), Bytes(part.size).human()));
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::exit::{Failure, INVALID, NOT_FOUND};
 use super::table::PlanOptions;
 use super::{Context, connect, doctor, image, output, terminal, up};
-use crate::cluster::{Backend, ClusterFile, ClusterError, Trust};
+use crate::cluster::{Backend, ClusterError, ClusterFile, Trust};
 use crate::inventory::Machine;
 use crate::placement::{Assignments, diagnose, explain, place};
 use crate::plan::{Actual, Plan, Resolved, desired, plan};

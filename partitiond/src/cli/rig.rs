@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use ::rig::qemu::QemuVersion;
+use ::rig::{GuestFile, KeptBy, KernelFiles, Progress, Rig, RigName, RigSpec, Topology};
 use boot::units::Bytes;
 use images::definition::{Definition, KernelSource, SHIPPED, shipped};
-use ::rig::qemu::QemuVersion;
-use ::rig::{GuestFile, KernelFiles, KeptBy, Progress, Rig, RigName, RigSpec, Topology};
 
 use super::board::Task;
 use super::exit::{FAILED, Failure, INVALID, NOT_FOUND, USAGE};
@@ -91,7 +91,9 @@ pub fn ensure(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig
                 None => Ok(rig),
             }
         }
-        Err(::rig::RigError::State(::rig::StateError::NotRunning(_))) => start(context, name, shape),
+        Err(::rig::RigError::State(::rig::StateError::NotRunning(_))) => {
+            start(context, name, shape)
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -124,7 +126,8 @@ fn start(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig, Fai
         Some("10") => QemuVersion::V10,
         Some(path) => QemuVersion::System(PathBuf::from(path)),
     };
-    let qemu = ::rig::qemu::provide(&version, &cache, &task).map_err(|error| Failure::of(&error))?;
+    let qemu =
+        ::rig::qemu::provide(&version, &cache, &task).map_err(|error| Failure::of(&error))?;
     let kernel = kernel_files(definition, &cache, &task)?;
     let busybox = ::rig::provide::busybox(&cache, &task).map_err(|error| Failure::of(&error))?;
     let sockets = shape.sockets.unwrap_or(1);
@@ -197,7 +200,8 @@ fn kernel_files(source: KernelSource, cache: &Path, task: &Task) -> Result<Kerne
             let suite = suite.as_deref().ok_or_else(|| {
                 Failure::with_status(INVALID, "the definition of a rig's kernel must name its suite: Debian(\"package\", \"suite\")")
             })?;
-            ::rig::provide::kernel(&package, suite, cache, task).map_err(|error| Failure::of(&error))
+            ::rig::provide::kernel(&package, suite, cache, task)
+                .map_err(|error| Failure::of(&error))
         }
         KernelSource::Host => {
             let (image, modules) =
@@ -207,7 +211,10 @@ fn kernel_files(source: KernelSource, cache: &Path, task: &Task) -> Result<Kerne
         KernelSource::File { path, modules: Some(modules) } => kernel_beside(path, modules),
         KernelSource::File { path, modules: None } => Err(Failure::with_status(
             INVALID,
-            format_args!("kernel {} comes without modules, and a rig needs some: File(\"vmlinuz\", \"lib/modules/RELEASE\")", path.display()),
+            format_args!(
+                "kernel {} comes without modules, and a rig needs some: File(\"vmlinuz\", \"lib/modules/RELEASE\")",
+                path.display()
+            ),
         )),
     }
 }
@@ -215,7 +222,10 @@ fn kernel_files(source: KernelSource, cache: &Path, task: &Task) -> Result<Kerne
 fn kernel_beside(image: PathBuf, modules: PathBuf) -> Result<KernelFiles, Failure> {
     let release = modules.file_name().and_then(|name| name.to_str()).map(str::to_owned);
     let release = release.ok_or_else(|| {
-        Failure::with_status(INVALID, format_args!("{} is no directory of modules", modules.display()))
+        Failure::with_status(
+            INVALID,
+            format_args!("{} is no directory of modules", modules.display()),
+        )
     })?;
     Ok(KernelFiles { image, release, modules })
 }

@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 
 use protocol::{
-    ExecRequest, ExitStatus, FrameDecoder, FrameError, MAX_CHUNK, SessionId, TerminalSize,
-    ToGuest, ToHost, WINDOW, encode,
+    ExecRequest, ExitStatus, FrameDecoder, FrameError, MAX_CHUNK, SessionId, TerminalSize, ToGuest,
+    ToHost, WINDOW, encode,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -189,7 +189,11 @@ impl Session {
         self.started && self.input_open && self.input.is_empty() && self.credit > 0
     }
 
-    fn heard(&mut self, message: ToHost, writer: &Writer) -> Result<Option<ExitStatus>, SessionError> {
+    fn heard(
+        &mut self,
+        message: ToHost,
+        writer: &Writer,
+    ) -> Result<Option<ExitStatus>, SessionError> {
         match message {
             ToHost::Started { .. } => self.started = true,
             ToHost::Failed { reason, status, .. } => {
@@ -286,3 +290,5 @@ impl Frames {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -233,7 +233,12 @@ pub struct Exec {
     #[arg(long, short, value_name = "KEY=VALUE", value_parser = variable)]
     pub env: Vec<(String, String)>,
     /// The program and its arguments, as they are.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "CMD"
+    )]
     pub argv: Vec<String>,
 }
 

@@ -130,7 +130,8 @@ pub fn follow(
                     task.failed("failed");
                 }
                 let mut failure = Failure::from(&problem);
-                failure.message = format!("{}: {}", clean(&partition), clean_lines(&failure.message));
+                failure.message =
+                    format!("{}: {}", clean(&partition), clean_lines(&failure.message));
                 board.alarm(&super::context::failure_text(&failure, context.err()));
                 done.failed.insert(partition, failure);
             }

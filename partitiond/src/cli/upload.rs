@@ -41,7 +41,8 @@ pub fn image(
             })?;
         }
     }
-    let manifest = serde_json::to_vec_pretty(&image.manifest).map_err(|error| Failure::of(&error))?;
+    let manifest =
+        serde_json::to_vec_pretty(&image.manifest).map_err(|error| Failure::of(&error))?;
     let stored = client.put_image(name, manifest)?;
     if stored.digest != digest.as_str() {
         return Err(Failure::failed(format_args!(

@@ -33,11 +33,15 @@ pub fn run(context: &Context, options: &Wait) -> Result<(), Failure> {
                         WaitFor::Ended => "ended",
                     };
                     let names = names.join(", ");
-                    return Err(Failure::with_status(TIMEOUT, format_args!("not {what} in time: {names}")));
+                    return Err(Failure::with_status(
+                        TIMEOUT,
+                        format_args!("not {what} in time: {names}"),
+                    ));
                 }
             }
         }
-        let left = deadline.map_or(PAUSE, |deadline| deadline.saturating_duration_since(Instant::now()));
+        let left =
+            deadline.map_or(PAUSE, |deadline| deadline.saturating_duration_since(Instant::now()));
         sleep(left.min(PAUSE));
     }
 }
@@ -50,12 +54,9 @@ enum Verdict {
     Never(String),
 }
 
-fn verdict(
-    all: &[PartitionStatus],
-    names: &[String],
-    state: WaitFor,
-) -> Result<Verdict, Failure> {
-    if let Some(missing) = names.iter().find(|name| !all.iter().any(|status| status.name == **name)) {
+fn verdict(all: &[PartitionStatus], names: &[String], state: WaitFor) -> Result<Verdict, Failure> {
+    if let Some(missing) = names.iter().find(|name| !all.iter().any(|status| status.name == **name))
+    {
         return Err(Failure::with_status(NOT_FOUND, format_args!("no partition `{missing}`")));
     }
     let asked = all.iter().filter(|status| names.is_empty() || names.contains(&status.name));
@@ -65,7 +66,10 @@ fn verdict(
             (WaitFor::Ready, Phase::Ready) | (WaitFor::Ended, Phase::Ended) => {}
             (WaitFor::Ready, Phase::Ended | Phase::Stuck) => {
                 let state = super::render::state(status);
-                return Ok(Verdict::Never(format!("{} is not ready: {state}", clean(&status.name))));
+                return Ok(Verdict::Never(format!(
+                    "{} is not ready: {state}",
+                    clean(&status.name)
+                )));
             }
             _ => waiting.push(clean(&status.name)),
         }

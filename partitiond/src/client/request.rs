@@ -59,8 +59,9 @@ pub async fn send(
     let status = response.status();
     if status.is_client_error() || status.is_server_error() {
         let text = Answer(response).whole().await?;
-        return Err(serde_json::from_slice(&text)
-            .map_or(ClientError::Status(status), ClientError::Problem));
+        return Err(
+            serde_json::from_slice(&text).map_or(ClientError::Status(status), ClientError::Problem)
+        );
     }
     Ok(Answer(response))
 }
@@ -100,9 +101,8 @@ impl Answer {
             return Err(ClientError::NotUpgraded);
         }
         let upgraded = hyper::upgrade::on(self.0).await?;
-        let parts = upgraded
-            .downcast::<TokioIo<UnixStream>>()
-            .map_err(|_| ClientError::NotUpgraded)?;
+        let parts =
+            upgraded.downcast::<TokioIo<UnixStream>>().map_err(|_| ClientError::NotUpgraded)?;
         Ok((parts.io.into_inner(), parts.read_buf.to_vec()))
     }
 }

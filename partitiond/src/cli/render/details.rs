@@ -18,16 +18,22 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
     };
     let word = state(status);
     let state = paint_state(status, &word, style);
-    line("state", status.end.as_ref().and_then(reason).map_or(state.clone(), |why| format!("{state}: {why}")));
+    line(
+        "state",
+        status.end.as_ref().and_then(reason).map_or(state.clone(), |why| format!("{state}: {why}")),
+    );
     line("kernel", clean(&status.kernel));
     line("image", format!("{} ({})", clean(&status.image), short(&status.digest)));
     line("backend", clean(&status.backend));
     line("cpus", status.cpus.to_string());
-    let nodes = status.nodes.iter().map(|(node, amount)| format!("{} on {node}", amount.human()));
-    line("memory", match status.nodes.len() {
-        0 => status.memory.human(),
-        _ => nodes.collect::<Vec<_>>().join(", "),
-    });
+    let nodes = status.nodes.iter().map(|share| format!("{} on {}", share.size.human(), share.node));
+    line(
+        "memory",
+        match status.nodes.len() {
+            0 => status.memory.human(),
+            _ => nodes.collect::<Vec<_>>().join(", "),
+        },
+    );
     line("keeper", status.keeper.map_or("none".to_owned(), |pid| format!("process {pid}")));
     if let Some(boot_id) = &status.boot_id {
         line("boot id", clean(boot_id));
@@ -35,13 +41,17 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
     if let Some(milliseconds) = status.ready_after_ms {
         line("ready after", duration(milliseconds));
     }
-    line("restart guard", match status.restart_guard {
-        true => "on".to_owned(),
-        false => style.warn("off: a restart of its kernel would reset the machine"),
-    });
+    line(
+        "restart guard",
+        match status.restart_guard {
+            true => "on".to_owned(),
+            false => style.warn("off: a restart of its kernel would reset the machine"),
+        },
+    );
     line("command line", clean(&status.command_line));
     if let Some(signals) = &status.signals {
-        let age = status.signals_age_ms.map_or(String::new(), |age| format!(", {} ago", duration(age)));
+        let age =
+            status.signals_age_ms.map_or(String::new(), |age| format!(", {} ago", duration(age)));
         let _ = write!(out, "\n{}", measured(signals, &age, style));
     }
     if !status.workloads.is_empty() {
@@ -113,11 +123,12 @@ fn interrupts(count: &Interrupts) -> [String; 6] {
 }
 
 fn shares(line: PressureLine) -> [String; 3] {
-    [line.avg10, line.avg60, line.avg300].map(|share| format!("{}.{:02} %", share / 100, share % 100))
+    [line.avg10, line.avg60, line.avg300]
+        .map(|share| format!("{}.{:02} %", share / 100, share % 100))
 }
 
 fn workloads(status: &PartitionStatus, style: Style) -> String {
-    let mut table = Table::with_heading(&["workload", "state"], |text| style.dim(text));
+    let mut table = Table::with_heading(&["  workload", "state"], |text| style.dim(text));
     for (name, state) in &status.workloads {
         table.row([format!("  {}", clean(name)), workload(state)]);
     }

@@ -42,7 +42,8 @@ pub fn event(event: &Event, style: Style) -> String {
         _ => clean(&event.kind),
     };
     let who = style.bold(&clean(who));
-    let mut out = format!("{} {who} {kind}: {}\n", style.dim(&time(event.time_ms)), clean(&event.text));
+    let mut out =
+        format!("{} {who} {kind}: {}\n", style.dim(&time(event.time_ms)), clean(&event.text));
     for words in &event.last_words {
         out += &format!("    {}\n", style.dim(&clean(words)));
     }
