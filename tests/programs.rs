@@ -22,16 +22,25 @@ pub fn programs() -> &'static Programs {
     static PROGRAMS: OnceLock<Programs> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        // Already built elsewhere: the `target/x86_64-unknown-linux-gnu` of some checkout.
+        if let Some(built) = std::env::var_os("PARTITIOND_PROGRAMS") {
+            return Programs::in_folder(Path::new(&built));
+        }
         let status = Command::new("make").arg("-C").arg(&root).arg("programs").status();
         assert!(
             status.as_ref().is_ok_and(|status| status.success()),
             "`make programs` failed: {status:?}"
         );
-        let built = root.join("target").join(TARGET);
-        Programs {
+        Programs::in_folder(&root.join("target").join(TARGET))
+    })
+}
+
+impl Programs {
+    fn in_folder(built: &Path) -> Self {
+        Self {
             partitiond: built.join("release/partitiond"),
             guest_init: built.join("guest/guest-init"),
             rig_agent: built.join("guest/rig-agent"),
         }
-    })
+    }
 }

@@ -8,7 +8,8 @@ use axum::http::header::{CONNECTION, UPGRADE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::net::UnixStream;
 
 use super::unknown;
 use crate::api::{FRAMES, Phase, Problem, ProblemKind};
@@ -46,7 +47,7 @@ pub async fn exec(
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
         if let Ok(client) = upgrade.await {
-            let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut keeper).await;
+            splice(TokioIo::new(client), keeper).await;
         }
     });
     let headers = [
@@ -54,4 +55,25 @@ pub async fn exec(
         (CONNECTION, HeaderValue::from_static("upgrade")),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// Carries bytes both ways until the keeper has nothing more to say. That nothing more can be sent
+/// to it is no reason to stop: what it said last may still be on its way.
+async fn splice(client: impl AsyncRead + AsyncWrite, keeper: UnixStream) {
+    let (mut from_client, mut to_client) = tokio::io::split(client);
+    let (mut from_keeper, mut to_keeper) = keeper.into_split();
+    let there = async {
+        let _ = tokio::io::copy(&mut from_client, &mut to_keeper).await;
+        // The client is gone, or has been told all.
+        let _ = to_keeper.shutdown().await;
+    };
+    let back = async {
+        let _ = tokio::io::copy(&mut from_keeper, &mut to_client).await;
+        let _ = to_client.shutdown().await;
+    };
+    tokio::pin!(there, back);
+    tokio::select! {
+        () = &mut back => {}
+        () = &mut there => back.await,
+    }
 }

@@ -10,6 +10,7 @@ use rig::async_file::AsyncFile;
 use rig::mux::{self, Stream};
 use rig::wire::{FromExec, Hello, MAGIC, MAX_STREAMS, Reply, Request, receive, send};
 use tokio::io::AsyncWriteExt;
+use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::task::spawn_local;
 
@@ -93,11 +94,31 @@ async fn answer(mut stream: Stream, place: Place, reaper: Reaper) -> io::Result<
     }
 }
 
+/// Carries bytes both ways until the socket has nothing more to say. That nothing more can be sent to
+/// it is no reason to stop: what it said last may still be on its way.
+async fn splice(stream: Stream, socket: UnixStream) {
+    let (mut from_client, mut to_client) = tokio::io::split(stream);
+    let (mut from_socket, mut to_socket) = socket.into_split();
+    let there = async {
+        let _ = tokio::io::copy(&mut from_client, &mut to_socket).await;
+        let _ = to_socket.shutdown().await;
+    };
+    let back = async {
+        let _ = tokio::io::copy(&mut from_socket, &mut to_client).await;
+        let _ = to_client.shutdown().await;
+    };
+    tokio::pin!(there, back);
+    tokio::select! {
+        () = &mut back => {}
+        () = &mut there => back.await,
+    }
+}
+
 async fn connect(mut stream: Stream, path: &Path) -> io::Result<()> {
     match UnixStream::connect(path).await {
-        Ok(mut socket) => {
+        Ok(socket) => {
             send(&mut stream, &Reply::Done).await?;
-            tokio::io::copy_bidirectional(&mut stream, &mut socket).await?;
+            splice(stream, socket).await;
             Ok(())
         }
         Err(error) => {
