@@ -62,6 +62,8 @@ const BARE: &[(&str, &str)] = &[
     ("reboot", "bios"),
     // Cache and bandwidth allocation registers are shared with the host: hands off.
     ("rdt", "!cmt,!mbmtotal,!mbmlocal,!l3cat,!l3cdp,!l2cat,!l2cdp,!mba,!smba,!bmec"),
+    // A CPU in VMX operation does not answer INIT, and could not be taken back.
+    ("module_blacklist", "kvm,kvm_intel,kvm_amd"),
     ("rdinit", "/.partition/init"),
 ];
 

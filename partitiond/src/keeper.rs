@@ -28,6 +28,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
 pub use connection::Request;
+pub use partition::describe;
 pub use report::{Report, now_ms};
 
 use crate::api::{End, Phase};
@@ -52,11 +53,24 @@ pub struct KeeperSpec {
 
 /// Why a keeper did not even begin, or could not say how it went.
 #[derive(Debug, thiserror::Error)]
-enum KeeperError {
+pub enum KeeperError {
+    /// a file of the partition's directory
     #[error("{} cannot be used", path.display())]
-    File { path: PathBuf, source: io::Error },
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
+    /// a file that does not read
     #[error("{} makes no sense", path.display())]
-    Json { path: PathBuf, source: serde_json::Error },
+    Json {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// another keeper, or a supervisor that takes the partition back
     #[error("another keeper has this partition")]
     Taken,
 }
@@ -164,7 +178,12 @@ fn clean_up(spec: &KeeperSpec, log: &Log, reports: &watch::Sender<Report>, end: 
     });
 }
 
-fn take_lock(dir: &PartitionDir) -> Result<Flock<File>, KeeperError> {
+/// Becomes the one who may touch the partition in `dir`, until the lock is dropped.
+///
+/// # Errors
+///
+/// [`KeeperError::Taken`] where somebody else is.
+pub fn take_lock(dir: &PartitionDir) -> Result<Flock<File>, KeeperError> {
     let path = dir.lock();
     let file = File::options()
         .write(true)

@@ -21,9 +21,9 @@ pub use diff::plan;
 pub use look::Look;
 pub use map::map;
 
-/// Memory below 1 MiB that a bare partition needs: 16 KiB for the trampoline that starts its CPUs,
-/// 128 KiB as RAM for its kernel's own real-mode trampoline.
-pub const LOW_MEMORY: Bytes = Bytes::kib(16 + 128);
+/// Memory below 1 MiB that a bare partition needs: the trampoline that starts its CPUs, and RAM for
+/// its kernel's own real-mode code.
+pub const LOW_MEMORY: Bytes = boot::bare::LowWindow::SIZE;
 
 /// Everything that makes a partition what it is. What runs is compared with what is wanted by this;
 /// the keeper of a partition stores the one it was started with.

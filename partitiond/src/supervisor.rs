@@ -144,6 +144,23 @@ impl Supervisor {
         if let Some(kept) = self.kept().get_mut(name) {
             change(kept);
         }
+        self.tell_changed();
+    }
+
+    /// As [`Supervisor::update`], unless the partition has begun another life meanwhile.
+    fn update_life(&self, name: &str, life: u64, change: impl FnOnce(&mut Kept)) {
+        if let Some(kept) = self.kept().get_mut(name).filter(|kept| kept.life == life) {
+            change(kept);
+        }
+        self.tell_changed();
+    }
+
+    /// What is known of a partition in this life of it.
+    fn in_life(&self, name: &str, life: u64) -> Option<Kept> {
+        self.kept().get(name).filter(|kept| kept.life == life).cloned()
+    }
+
+    fn tell_changed(&self) {
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
     }
 }

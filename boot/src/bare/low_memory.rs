@@ -42,6 +42,9 @@ impl LowWindow {
         }
     }
 
+    /// What a window takes.
+    pub const SIZE: Bytes = Bytes(WINDOW as u64);
+
     /// Pages that a window has.
     pub const PAGES: usize = (WINDOW / PAGE) as usize;
 

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use boot::bare::{Guard, Instance};
 use protocol::channel::{Channel, RingChannel};
 use protocol::mailbox::Mailbox;
-use protocol::{Configuration, Stop, ToGuest, ToHost, VERSION};
+use protocol::{Configuration, Stop, ToGuest, ToHost, VERSION, WorkloadState};
 use tokio::sync::{mpsc, watch};
 
 use self::ending::Ending;
+pub use self::ending::describe;
 use self::timing::Timing;
 use super::KeeperSpec;
 use super::connection::Command;
@@ -192,9 +193,16 @@ impl Partition {
                 self.log.workload(&bounded(workload), stream, &line);
             }
             ToHost::Workload { name, state } => self.reports.send_modify(|report| {
+                let name = bounded(name);
+                let state = match state {
+                    WorkloadState::Failed { reason } => {
+                        WorkloadState::Failed { reason: bounded(reason) }
+                    }
+                    state => state,
+                };
                 let known = report.workloads.contains_key(&name);
                 if known || report.workloads.len() < MAX_WORKLOADS {
-                    report.workloads.insert(bounded(name), state);
+                    report.workloads.insert(name, state);
                 }
             }),
             ToHost::Stopping { stop, reason } => {
@@ -313,7 +321,7 @@ impl Partition {
         let asked = matches!(end, End::Stopped);
         let last_words = if asked { Vec::new() } else { self.ending.last_words() };
         self.reports.send_modify(|report| report.last_words = last_words);
-        self.log.note(&ending::describe(&end));
+        self.log.note(&describe(&end));
         end
     }
 }

@@ -52,7 +52,7 @@ fn a_first_plan_starts_everything() {
     + db       start    CPU 2, 512MiB on node 0, image pg (77000000), bare
     + trading  start    CPU 3, 512MiB on node 0, image rt (77000000), bare
 
-    host gives CPUs 2-3; reserves 512 pages of 2MiB on node 0; lends 288KiB below 1 MiB
+    host gives CPUs 2-3; reserves 512 pages of 2MiB on node 0; lends 128KiB below 1 MiB
     2 to start
     ");
 }

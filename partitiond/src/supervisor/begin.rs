@@ -11,6 +11,7 @@ use crate::api::{End, Phase};
 use crate::errors::chain;
 use crate::host;
 use crate::inventory::{self, Machine};
+use crate::keeper;
 use crate::ledger::Ledger;
 use crate::paths::Paths;
 
@@ -66,6 +67,9 @@ impl Supervisor {
                 }
             }
         }
+        // A keeper that lives but does not listen yet holds the lock; one that has not come that far
+        // finds it taken, and goes.
+        let Ok(_lock) = keeper::take_lock(&dir) else { return true };
         let bare = spec.bare.clone();
         let reclaimed = tokio::task::spawn_blocking(move || Instance::reclaim(&bare)).await;
         self.update(name, |kept| {

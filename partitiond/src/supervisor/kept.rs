@@ -1,5 +1,7 @@
 //! What the supervisor knows of one partition.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::start::shares_of;
 use crate::api::{PartitionStatus, Phase};
 use crate::keeper::{Report, now_ms};
@@ -9,6 +11,8 @@ use crate::plan::{Existing, State};
 /// A partition that a keeper has, or that has ended.
 #[derive(Clone, Debug)]
 pub struct Kept {
+    /// Which life of the partition this is: the next one of the same name has another.
+    pub life: u64,
     /// What it owns, or owned.
     pub entry: Entry,
     /// What its keeper said last.
@@ -22,7 +26,9 @@ pub struct Kept {
 impl Kept {
     /// A partition of which nothing has been heard yet.
     pub fn new(entry: Entry) -> Self {
-        Self { entry, report: Report::default(), keeper: None, wanted_down: false }
+        static LIVES: AtomicU64 = AtomicU64::new(0);
+        let life = LIVES.fetch_add(1, Ordering::Relaxed);
+        Self { life, entry, report: Report::default(), keeper: None, wanted_down: false }
     }
 
     /// As planning sees it.

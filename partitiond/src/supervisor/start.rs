@@ -158,6 +158,11 @@ pub(super) fn cpus_of(
     cpus.iter()
         .map(|id| {
             let place = machine.cpu(id).and_then(|cpu| cpu.place.as_ref());
+            if place.is_some_and(|place| place.apic_id == boot::acpi::PHANTOM) {
+                let message = format!("{id} has the APIC id that every partition's tables give to a CPU that is not there");
+                let hint = Some("give this CPU to the host".to_owned());
+                return Err(problem(ProblemKind::Refused, message, hint));
+            }
             place.map(|place| Cpu { id, apic: place.apic_id }).ok_or_else(|| {
                 let message = format!("the APIC id of {id} is not known");
                 let hint = format!(

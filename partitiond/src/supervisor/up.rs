@@ -12,7 +12,7 @@ use super::planned::{Planned, by_action};
 use super::start::{cpus_of, page_size_of, shares_of};
 use super::{Supervisor, failed, problem};
 use crate::api::{End, Phase, Problem, ProblemKind, Progress};
-use crate::keeper::KeeperSpec;
+use crate::keeper::{KeeperSpec, describe};
 use crate::ledger::Entry;
 use crate::plan::{Action, Spec};
 
@@ -138,7 +138,10 @@ impl Supervisor {
                 let message = match (kept.report.end, kept.report.stuck) {
                     (_, Some(stuck)) => stuck,
                     (Some(End::Failed { message } | End::Panicked { message }), None) => message,
-                    (end, None) => format!("it ended before it was ready ({end:?})"),
+                    (Some(end), None) => {
+                        format!("it ended before it was ready: {}", describe(&end))
+                    }
+                    (None, None) => "it ended before it was ready".to_owned(),
                 };
                 let message = match kept.report.last_words.as_slice() {
                     [] => message,

@@ -10,7 +10,7 @@ use tokio::net::UnixStream;
 
 use super::Supervisor;
 use crate::api::{End, Phase};
-use crate::keeper::{Report, Request};
+use crate::keeper::{Report, Request, describe};
 use crate::ledger::Entry;
 use crate::paths::PartitionDir;
 
@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 impl Supervisor {
     /// Follows the partition from now on. `existing`: its keeper runs already, if it does at all.
     pub(super) async fn watch(self: Arc<Self>, name: &str, existing: bool) {
+        let Some(life) = self.kept().get(name).map(|kept| kept.life) else { return };
         let dir = self.paths.partition(name);
         // What is known of partitions that run is known before anybody asks.
         let connection = if existing { connect(&dir, Duration::ZERO).await } else { None };
@@ -32,7 +33,7 @@ impl Supervisor {
                 None if !existing => connect(&dir, PATIENCE).await,
                 connection => connection,
             };
-            self.follow(name, connection).await;
+            self.follow(name, life, connection).await;
         });
     }
 
@@ -40,23 +41,32 @@ impl Supervisor {
     fn follow(
         self: Arc<Self>,
         name: String,
+        life: u64,
         connection: Option<UnixStream>,
     ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-        Box::pin(self.follow_to_the_end(name, connection))
+        Box::pin(self.follow_to_the_end(name, life, connection))
     }
 
-    async fn follow_to_the_end(self: Arc<Self>, name: String, mut connection: Option<UnixStream>) {
+    async fn follow_to_the_end(
+        self: Arc<Self>,
+        name: String,
+        life: u64,
+        mut connection: Option<UnixStream>,
+    ) {
         let dir = self.paths.partition(&name);
         loop {
             if let Some(stream) = connection.take() {
                 let keeper = fs::read_to_string(dir.lock()).ok();
                 let keeper = keeper.and_then(|text| text.trim().parse().ok());
-                self.update(&name, |kept| kept.keeper = keeper);
-                self.read_reports(&name, stream).await;
-                self.update(&name, |kept| kept.keeper = None);
+                self.update_life(&name, life, |kept| kept.keeper = keeper);
+                self.read_reports(&name, life, stream).await;
+                self.update_life(&name, life, |kept| kept.keeper = None);
+            }
+            if self.in_life(&name, life).is_none() {
+                return;
             }
             if let Some(report) = last_report(&dir) {
-                self.note(&name, report);
+                self.note(&name, life, report);
                 break;
             }
             if !self.take_up_without_keeper(&name).await {
@@ -64,10 +74,10 @@ impl Supervisor {
             }
             connection = connect(&dir, PATIENCE).await;
         }
-        self.after_end(&name).await;
+        self.after_end(&name, life).await;
     }
 
-    async fn read_reports(&self, name: &str, mut stream: UnixStream) {
+    async fn read_reports(&self, name: &str, life: u64, mut stream: UnixStream) {
         let Ok(mut request) = serde_json::to_vec(&Request::Watch) else { return };
         request.push(b'\n');
         if stream.write_all(&request).await.is_err() {
@@ -83,18 +93,18 @@ impl Supervisor {
             }
             // A line that makes no sense is one that was cut short: the keeper is gone.
             let Ok(report) = serde_json::from_slice::<Report>(&line) else { return };
-            self.note(name, report);
+            self.note(name, life, report);
         }
     }
 
     /// Takes note of what a keeper says, and tells of what is new in it.
-    fn note(&self, name: &str, report: Report) {
-        let Some(before) = self.kept().get(name).map(|kept| kept.report.phase) else { return };
+    fn note(&self, name: &str, life: u64, report: Report) {
+        let Some(before) = self.in_life(name, life).map(|kept| kept.report.phase) else { return };
         let after = report.phase;
         let end = report.end.clone();
         let last_words = report.last_words.clone();
         let ready_after = report.ready_after_ms.unwrap_or_default();
-        self.update(name, |kept| kept.report = report);
+        self.update_life(name, life, |kept| kept.report = report);
         let tell = |kind: &str, text: String, last_words| {
             self.events.tell(Some(name), kind, text, last_words);
         };
@@ -108,7 +118,8 @@ impl Supervisor {
                 tell("silent", "nothing was heard of it for three seconds".to_owned(), Vec::new());
             }
             (_, Phase::Ended | Phase::Stuck) => {
-                tell("ended", describe(end.as_ref()), last_words);
+                let text = end.as_ref().map_or_else(|| "it ended".to_owned(), describe);
+                tell("ended", text, last_words);
             }
             _ => {}
         }
@@ -116,8 +127,8 @@ impl Supervisor {
 
     /// What happens when a partition has ended: what it had goes back, and where its policy says so
     /// it is started again.
-    async fn after_end(self: Arc<Self>, name: &str) {
-        let Some(kept) = self.kept().get(name).cloned() else { return };
+    async fn after_end(self: Arc<Self>, name: &str, life: u64) {
+        let Some(kept) = self.in_life(name, life) else { return };
         if kept.report.phase == Phase::Stuck {
             let why = kept.report.stuck.unwrap_or_default();
             let text =
@@ -129,11 +140,15 @@ impl Supervisor {
         let again = again && restart_is_due(&kept.entry, kept.report.end.as_ref());
         // What was asked of an `up` or `down` that is under way goes first.
         let operation = if again { Some(self.operation.lock().await) } else { None };
+        // Whoever asked for the end gives back, too; and may have begun another life by now.
+        let Some(latest) = self.in_life(name, life) else { return };
+        if latest.wanted_down {
+            return;
+        }
         if let Err(problem) = self.release(name) {
             self.events.tell(Some(name), "warning", problem.message, Vec::new());
         }
-        let still_known = self.kept().get(name).is_some_and(|kept| !kept.wanted_down);
-        if operation.is_some() && still_known {
+        if operation.is_some() {
             self.events.tell(
                 Some(name),
                 "restarting",
@@ -163,18 +178,6 @@ fn restart_is_due(entry: &Entry, end: Option<&End>) -> bool {
             let recent = entry.restarted_at_ms.iter().filter(|at| **at >= since).count();
             failed && (recent as u64) < u64::from(max)
         }
-    }
-}
-
-fn describe(end: Option<&End>) -> String {
-    match end {
-        None => "it ended".to_owned(),
-        Some(End::Stopped) => "it was stopped".to_owned(),
-        Some(End::PoweredOff) => "it switched itself off".to_owned(),
-        Some(End::Restarted) => "its kernel asked for a restart".to_owned(),
-        Some(End::Panicked { message }) => format!("its kernel panicked: {message}"),
-        Some(End::Failed { message }) => format!("it failed: {message}"),
-        Some(End::Lost) => "it was lost with its keeper".to_owned(),
     }
 }
 

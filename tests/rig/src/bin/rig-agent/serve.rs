@@ -10,7 +10,6 @@ use rig::async_file::AsyncFile;
 use rig::mux::{self, Stream};
 use rig::wire::{FromExec, Hello, MAGIC, MAX_STREAMS, Reply, Request, receive, send};
 use tokio::io::AsyncWriteExt;
-use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::task::spawn_local;
 
