@@ -11,4 +11,4 @@
 mod programs;
 mod server;
 
-pub use server::{Server, Setup};
+pub use server::{HostState, Server, Setup};

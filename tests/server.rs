@@ -1,6 +1,7 @@
 //! A virtual server with `partitiond` in it.
 
 mod store;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use rig::qemu::{self, QemuVersion};
 use rig::{GuestFile, KeptBy, Output, Rig, RigSpec, Topology, provide};
 
 use crate::programs::programs;
+pub use view::HostState;
 
 /// What a server is made of.
 #[derive(Clone, Debug)]

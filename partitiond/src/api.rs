@@ -23,7 +23,8 @@
 
 use std::collections::BTreeMap;
 
-use boot::units::{Bytes, CpuSet, NodeId};
+use boot::bare::NodeShare;
+use boot::units::{Bytes, CpuSet};
 use serde::{Deserialize, Serialize};
 
 use crate::doctor::Obstacle;
@@ -240,7 +241,7 @@ pub struct PartitionStatus {
     /// Its memory.
     pub memory: Bytes,
     /// Where its memory lies.
-    pub nodes: BTreeMap<NodeId, Bytes>,
+    pub nodes: Vec<NodeShare>,
     /// The keeper's process id, where there is one.
     pub keeper: Option<u32>,
     /// Its boot id, once it has answered.

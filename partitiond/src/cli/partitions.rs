@@ -49,9 +49,9 @@ fn assignments(partitions: &[PartitionStatus]) -> Assignments {
         .map(|status| {
             let assignment = Assignment {
                 cpus: status.cpus.clone(),
-                memory: status.nodes.clone(),
-                numa: None,
+                memory: status.nodes.iter().map(|share| (share.node, share.size)).collect(),
                 source: MemorySource::default(),
+                numa: None,
             };
             (status.name.clone(), assignment)
         })

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use boot::bare::NodeShare;
 use boot::units::{Bytes, NodeId};
 use clap::{CommandFactory, Parser};
 use protocol::{ExitStatus, Interrupts, Pressure, PressureLine, Signals, WorkloadState};
@@ -24,7 +25,7 @@ pub(super) fn status(name: &str, phase: Phase) -> PartitionStatus {
         backend: "bare".to_owned(),
         cpus: "2-3".parse().unwrap(),
         memory: Bytes::mib(512),
-        nodes: BTreeMap::from([(NodeId(0), Bytes::mib(512))]),
+        nodes: vec![NodeShare { node: NodeId(0), size: Bytes::mib(512) }],
         keeper: Some(4711),
         boot_id: Some("0f0e0d0c-0000-4000-8000-000000000000".to_owned()),
         ready_after_ms: Some(3100),

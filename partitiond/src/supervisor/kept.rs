@@ -1,5 +1,6 @@
 //! What the supervisor knows of one partition.
 
+use super::start::shares_of;
 use crate::api::{PartitionStatus, Phase};
 use crate::keeper::{Report, now_ms};
 use crate::ledger::Entry;
@@ -54,7 +55,7 @@ impl Kept {
             backend: "bare".to_owned(),
             cpus: entry.wanted.cpus.clone(),
             memory: boot::units::Bytes(memory.values().map(|size| size.0).sum()),
-            nodes: memory.clone(),
+            nodes: shares_of(memory),
             keeper: self.keeper,
             boot_id: report.boot_id.clone(),
             ready_after_ms: report.ready_after_ms,

@@ -65,7 +65,7 @@ pub async fn put_image(
 ) -> Result<Json<StoredImage>, Problem> {
     let invalid =
         |error: &dyn std::error::Error| problem(ProblemKind::Invalid, error.to_string(), None);
-    let manifest: Manifest = ron::from_str(&body).map_err(|error| invalid(&error))?;
+    let manifest: Manifest = serde_json::from_str(&body).map_err(|error| invalid(&error))?;
     let store = supervisor.store()?;
     let writing = store.writing().map_err(|error| failed(&error))?;
     let digest = writing.put_manifest(&manifest).map_err(|error| invalid(&error))?;
