@@ -26,7 +26,8 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
     line("image", format!("{} ({})", clean(&status.image), short(&status.digest)));
     line("backend", clean(&status.backend));
     line("cpus", status.cpus.to_string());
-    let nodes = status.nodes.iter().map(|share| format!("{} on {}", share.size.human(), share.node));
+    let nodes =
+        status.nodes.iter().map(|share| format!("{} on {}", share.size.human(), share.node));
     line(
         "memory",
         match status.nodes.len() {
