@@ -83,8 +83,8 @@ fn status(result: Result<Outcome, SessionError>) -> Result<u8, Failure> {
     }
 }
 
-/// A failure before there was a program. What is not there keeps its own status: a program's 3 and
-/// ours differ by the message, and scripts that must tell use `--format json`.
+/// A failure before there was a program: 125 as env(1) has it, but for what the supervisor refuses
+/// or does not know, which keeps its own status.
 fn not_tried(failure: Failure) -> Failure {
     match failure.status {
         super::exit::FAILED => failure.status(EXEC_FAILED),

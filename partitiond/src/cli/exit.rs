@@ -34,7 +34,7 @@ Exit status:
   0    all that was asked for was done
   1    it was tried and went wrong
   2    the command line makes no sense
-  3    there is no such partition, image or rig
+  3    there is no such partition, image or rig (exec and console, too)
   4    this machine cannot or may not do it; `partitiond doctor` tells why
   5    the cluster file, or another file that was named, has errors
   124  wait: not within the time given
