@@ -1,0 +1,83 @@
+//! `partitiond` itself dies: partitions do not notice, and one `down` mends what is left.
+
+use std::time::Duration;
+
+use scenarios::{Server, Setup};
+
+const CLUSTER: &str = r#"Cluster(
+    trust: Mutual,
+    partitions: {
+        "db":      (image: "linux-6.1-cloud"),
+        "trading": (image: "linux-6.12-cloud"),
+    },
+)
+"#;
+
+const NAMES: [&str; 2] = ["db", "trading"];
+
+/// Kills the supervisor without a warning.
+const KILL: &str = "kill -9 $(pgrep -f '^partitiond serve|partitiond serve$')";
+
+#[test]
+fn partitions_outlive_supervisor_and_keepers() {
+    let server = Server::start(&Setup {
+        images: &["linux-6.1-cloud", "linux-6.12-cloud"],
+        ..Setup::default()
+    });
+    let before = server.state();
+    server.write("/cluster.ron", CLUSTER);
+    server.sh("partitiond up /cluster.ron");
+    let boots = server.boot_ids(&NAMES);
+
+    // The supervisor dies, and the next one finds everything.
+    server.sh(KILL);
+    server.sh("partitiond up /cluster.ron");
+    assert_eq!(server.boot_ids(&NAMES), boots, "nothing was started again");
+    let beats = server.heartbeats(&NAMES);
+    std::thread::sleep(Duration::from_secs(3));
+    let after = server.heartbeats(&NAMES);
+    assert!(after.iter().zip(&beats).all(|(after, before)| after > before), "{beats:?} {after:?}");
+    assert_eq!(server.sh("partitiond exec db -- cat /proc/sys/kernel/random/boot_id"), boots[0]);
+
+    // A keeper dies: another takes the partition up, which is spoken to as before.
+    let keeper = server.partition("db")["keeper"].to_string();
+    server.sh(&format!("kill -9 {keeper}"));
+    server.wait_for("partitiond exec db -- true", Duration::from_secs(30));
+    assert_ne!(server.partition("db")["keeper"].to_string(), keeper);
+    assert_eq!(server.sh("partitiond exec db -- cat /proc/sys/kernel/random/boot_id"), boots[0]);
+    assert_eq!(server.partition("db")["restart_guard"], true, "restarts are still caught");
+    assert!(server.last_event("db", "keeper-adopted").is_some());
+
+    // Both die at once.
+    let keeper = server.partition("trading")["keeper"].to_string();
+    server.sh(&format!("{KILL}; kill -9 {keeper}"));
+    server.sh("partitiond up /cluster.ron");
+    server.wait_for("partitiond exec trading -- true", Duration::from_secs(30));
+    assert_eq!(server.boot_ids(&NAMES), boots);
+
+    server.sh("partitiond down");
+    assert_eq!(server.state(), before, "the host is as it was found");
+}
+
+#[test]
+fn whenever_up_is_killed_one_down_mends_it() {
+    let server = Server::start(&Setup {
+        images: &["linux-6.1-cloud", "linux-6.12-cloud"],
+        ..Setup::default()
+    });
+    let before = server.state();
+    server.write("/cluster.ron", CLUSTER);
+    // The moments lie within an `up` as it is here, which takes about four seconds.
+    for moment in ["0.05", "0.3", "0.6", "0.9", "1.3", "1.9", "2.8", "4"] {
+        server.sh("(setsid partitiond up /cluster.ron </dev/null >/dev/null 2>&1 &)");
+        server.try_sh(&format!("sleep {moment}; {KILL}; pkill -9 -f 'partitiond up'"));
+        server.sh("partitiond down --force 2>&1 || partitiond down --force");
+        server.wait_for("! pgrep -f 'keeper /run'", Duration::from_secs(20));
+        let after = server.state();
+        assert_eq!(after, before, "killed after {moment} s, then `down`");
+    }
+    // And the machine is as good as new.
+    server.sh("partitiond up /cluster.ron");
+    server.sh("partitiond down");
+    assert_eq!(server.state(), before);
+}
