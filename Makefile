@@ -1,11 +1,80 @@
-# Everything that has to be set up or run. `make demo` shows the main job; `make test` is what CI runs.
+# Everything that has to be set up or run. `make demo` shows the main job; `make test` is what CI
+# runs; `make soak` is what takes too long for CI.
 
 TARGET := x86_64-unknown-linux-gnu
 BUILT := target/$(TARGET)
+PARTITIOND := $(BUILT)/release/partitiond
 # Static with glibc: the programs run in initramfs archives and on hosts of any age.
 STATIC := RUSTFLAGS="-C target-feature=+crt-static"
+# Scenarios boot QEMU machines of four CPUs: one at a time.
+SERIAL := -- --test-threads=1
+# Seconds that each fuzz target runs.
+FUZZ ?= 60
+
+.PHONY: help
+help:
+	@echo "make demo       divide a virtual server, and leave it to be tried"
+	@echo "make test       everything that CI runs"
+	@echo "make soak       every pair of kernels, and other long runs"
+	@echo "make bench      benchmarks, written to docs/benchmarks.md"
+	@echo "make programs   the programs, in $(BUILT)"
+	@echo "make clean      remove what was built"
+
+# What a fresh Debian lacks to build: a linker, a C library, and a C++ compiler for the fuzzer.
+.PHONY: setup
+setup:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust first (rustup.rs)"; exit 1; }
+	@command -v g++ >/dev/null || { echo "installing g++"; apt-get update -q && apt-get install -qy --no-install-recommends g++; }
 
 .PHONY: programs
-programs:
+programs: setup
 	$(STATIC) cargo build --quiet --release --target $(TARGET) -p partitiond
 	$(STATIC) cargo build --quiet --profile guest --target $(TARGET) -p guest-init -p rig --bins
+
+.PHONY: demo
+demo: programs
+	@$(PARTITIOND) --rig=demo up --cpus 4 --memory 4GiB docs/examples/quickstart/cluster.ron
+	@echo
+	@echo "The server stays up. Try:"
+	@echo "  $(PARTITIOND) --rig=demo ps"
+	@echo "  $(PARTITIOND) --rig=demo exec db -- uname -a"
+	@echo "  $(PARTITIOND) --rig=demo logs trading"
+	@echo "  $(PARTITIOND) --rig=demo console db          (Ctrl-] leaves)"
+	@echo "  $(PARTITIOND) --rig=demo exec db -- sh -c 'echo c > /proc/sysrq-trigger'"
+	@echo "  $(PARTITIOND) --rig=demo events"
+	@echo "  $(PARTITIOND) rig down demo"
+
+.PHONY: test
+test: lint unit scenarios fuzz
+
+.PHONY: lint
+lint: setup
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+.PHONY: unit
+unit: setup
+	cargo test --quiet --workspace --exclude scenarios
+	cargo test --quiet -p images --test real_packages -- --ignored
+
+.PHONY: scenarios
+scenarios: programs
+	cargo test --quiet -p scenarios $(SERIAL)
+
+.PHONY: fuzz
+fuzz: setup
+	tests/fuzz/run.sh $(FUZZ)
+
+.PHONY: soak
+soak: programs
+	cargo test --quiet -p scenarios $(SERIAL) --ignored
+	tests/fuzz/run.sh 600
+
+.PHONY: man
+man: programs
+	mkdir -p docs/man
+	$(PARTITIOND) man docs/man
+
+.PHONY: clean
+clean:
+	cargo clean
