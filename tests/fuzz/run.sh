@@ -55,12 +55,14 @@ fuzz() {
         tail -n 40 "$log" >&2
         local input
         input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
-        echo "reproduce: RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $target tests/fuzz/${input:-seeds/$target/*}" >&2
+        # The log above has the input in Base64 too, for when its file is gone.
+        echo "reproduce: PATH=$TOOLS/bin:\$PATH RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz $target tests/fuzz/${input:-seeds/$target/*}" >&2
+        echo "once it is mended, keep the input as tests/fuzz/seeds/$target/found-WHAT" >&2
         return 1
     fi
 }
 export -f fuzz
-export SECONDS_EACH PROGRAMS
+export SECONDS_EACH PROGRAMS TOOLS
 
 if (($# == 0)); then
     set -- $(sed -n 's|^path = "targets/\(.*\)\.rs"|\1|p' Cargo.toml)
