@@ -22,6 +22,13 @@ const INFO_SIZES: [u64; 4] = [88, 96, 104, 112];
 /// Records that one call returns at most.
 const MAX_RECORDS: usize = 8192;
 
+/// Bytes of text that one call returns at most. The texts of a true ring do not overlap; a hostile
+/// one's may, and 1 MiB of its memory would become 512 MiB of ours.
+const MAX_TEXT: usize = 2 << 20;
+
+/// Records by which the form of a ring is recognised.
+const SAMPLE: usize = 17;
+
 /// The log of one partition's kernel.
 #[derive(Clone, Debug)]
 pub struct KernelLog {
@@ -64,31 +71,27 @@ impl KernelLog {
         Self { anchor, offset: loaded_at.0.wrapping_sub(linked_at.0) }
     }
 
-    /// The records that are there from number `from` on, oldest first, at most 8,192. A record that
-    /// is being written is left for the next call.
+    /// The records that are there from number `from` on, oldest first, at most 8,192 and 2 MiB of
+    /// text. A record that is being written is left for the next call.
     ///
     /// # Errors
     ///
     /// [`LogError`] where the ring in memory is not one.
     pub fn read(&self, memory: &dyn ReadMemory, from: u64) -> Result<Vec<Record>, LogError> {
         let ring = self.ring(memory)?;
-        let mut readable = Vec::new();
-        let mut id = ring.tail;
-        for _ in 0..ring.count {
-            if let Some(descriptor) = ring.descriptor(memory, id) {
-                readable.push(descriptor);
-            }
-            if id == ring.head {
-                break;
-            }
-            id = (id + 1) & ID_MASK;
-        }
-        let Some(info_size) = ring.info_size(memory, &readable) else {
-            return if readable.is_empty() { Ok(Vec::new()) } else { Err(LogError::UnknownForm) };
+        // Read again rather than kept: a ring may claim 16 million descriptors.
+        let readable = || ring.ids().filter_map(|id| ring.descriptor(memory, id));
+        let sample: Vec<Descriptor> = readable().take(SAMPLE).collect();
+        let Some(info_size) = ring.info_size(memory, &sample) else {
+            return if sample.is_empty() { Ok(Vec::new()) } else { Err(LogError::UnknownForm) };
         };
-        Ok(readable
-            .iter()
-            .filter_map(|descriptor| ring.record(memory, descriptor, info_size, from))
+        let mut room = MAX_TEXT;
+        Ok(readable()
+            .filter_map(|descriptor| ring.record(memory, &descriptor, info_size, from))
+            .map_while(|record| {
+                room = room.checked_sub(record.text.len())?;
+                Some(record)
+            })
             .take(MAX_RECORDS)
             .collect())
     }
@@ -140,6 +143,12 @@ impl KernelLog {
 }
 
 impl Ring {
+    /// The ids from the oldest to the newest record's, never more than there are descriptors.
+    fn ids(&self) -> impl Iterator<Item = u64> {
+        let last = self.head.wrapping_sub(self.tail) & ID_MASK;
+        (0..=last.min(self.count - 1)).map(|index| (self.tail + index) & ID_MASK)
+    }
+
     /// The descriptor with this id, where it is there and its record is complete.
     fn descriptor(&self, memory: &dyn ReadMemory, id: u64) -> Option<Descriptor> {
         const COMMITTED: u64 = 1;
@@ -166,7 +175,7 @@ impl Ring {
             };
             let Some((first, rest)) = readable.split_first() else { return false };
             let Some(start) = number(first) else { return false };
-            rest.iter().take(16).all(|descriptor| {
+            rest.iter().all(|descriptor| {
                 let distance = descriptor.id.wrapping_sub(first.id) & ID_MASK;
                 number(descriptor) == start.checked_add(distance)
             })
@@ -327,6 +336,31 @@ mod tests {
         // 256 bytes hold fewer texts than 16 descriptors; the oldest have been overwritten.
         assert_eq!(records[15].text, b"this is line 39");
         assert!(records.iter().any(|record| record.text.is_empty()));
+    }
+
+    #[test]
+    fn texts_that_overlap_do_not_become_more_memory_than_there_is() {
+        const COUNT: u64 = 4096;
+        const TEXT: u64 = 0x8_0000;
+        let mut kernel = Kernel { memory: vec![0; 0x20_0000] };
+        let virtual_address = |offset: u64| KERNEL_MAP + (16 << 20) + offset;
+        let infos = DESCRIPTORS + COUNT * DESCRIPTOR;
+        kernel.put(RING, &[12, virtual_address(DESCRIPTORS), virtual_address(infos)]);
+        kernel.put(RING + 24, &[COUNT - 1, 0, 20, virtual_address(TEXT)]);
+        for id in 0..COUNT {
+            let begin = id * 8;
+            kernel.put(DESCRIPTORS + id * DESCRIPTOR, &[2 << 62 | id, begin, begin + 0x1_0008]);
+            kernel.put(infos + id * 88, &[id, 0, 0xffff]);
+            kernel.put(TEXT + begin, &[id]);
+        }
+        let mut read = 0;
+        while read < COUNT {
+            let records = log().read(&kernel, read).unwrap();
+            assert_eq!(records.first().map(|record| record.sequence), Some(read));
+            assert_eq!(records[0].text.len(), 0xffff);
+            assert!(records.iter().map(|record| record.text.len()).sum::<usize>() <= 2 << 20);
+            read += records.len() as u64;
+        }
     }
 
     proptest::proptest! {

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Writes the seeds: one small valid input of each kind, from which the fuzzer finds the others.
+
+The same bytes every time. Crash inputs that were found stand beside them as `found-*`, and stay.
+"""
+
+import gzip
+import io
+import lzma
+import struct
+import tarfile
+from pathlib import Path
+
+SEEDS = Path(__file__).parent / "seeds"
+
+
+def seed(target, name, contents):
+    folder = SEEDS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(contents)
+
+
+def put(into, at, contents):
+    into[at : at + len(contents)] = contents
+
+
+def elf(code, extra=b"", section=False):
+    """A kernel of one segment at 16 MiB; with `section`, a module with a `.modinfo` as well."""
+    file = bytearray(64 + 56)
+    put(file, 0, b"\x7fELF\x02\x01\x01")
+    put(file, 16, struct.pack("<HHIQQ", 2, 62, 1, 0x1000000, 64))
+    put(file, 52, struct.pack("<HHHHHH", 64, 56, 1, 64, 0, 0))
+    put(file, 64, struct.pack("<IIQQQQQ", 1, 7, 120, 0xFFFFFFFF81000000, 0x1000000, len(code), len(code) + 64))
+    file += code
+    if section:
+        names, info = b"\0.modinfo\0", extra
+        table = len(file) + len(names) + len(info)
+        headers = struct.pack("<IIQQQQIIQQ", 0, 3, 0, 0, len(file), len(names), 0, 0, 1, 0)
+        headers += struct.pack("<IIQQQQIIQQ", 1, 1, 0, 0, len(file) + len(names), len(info), 0, 0, 1, 0)
+        put(file, 40, struct.pack("<Q", table))
+        put(file, 60, struct.pack("<HH", 2, 0))
+        file += names + info + headers
+    return bytes(file)
+
+
+def bzimage(payload):
+    file = bytearray(1024)
+    put(file, 0x1F1, b"\1")
+    put(file, 0x1FE, b"\x55\xaaxxHdrS\x0f\x02")
+    put(file, 0x20E, struct.pack("<H", 0x180))
+    put(file, 0x236, b"\1")
+    put(file, 0x248, struct.pack("<II", 0, len(payload)))
+    put(file, 0x380, b"6.1.0-56-cloud-amd64 (builder) #1\0")
+    return bytes(file) + payload
+
+
+def packed(data):
+    """The formats of Linux kernels, with the size behind the last three, as Linux has it."""
+    size = struct.pack("<I", len(data))
+    filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "preset": 0}]
+    block = struct.pack("<I", (len(data) << 3) | 1)[:3]  # last, raw
+    literals = len(data) - 15
+    lz4 = b"\xf0" + b"\xff" * (literals // 255) + bytes([literals % 255]) + data
+    return {
+        "gzip": gzip.compress(data, mtime=0),
+        "xz": lzma.compress(data, check=lzma.CHECK_CRC32, filters=filters) + size,
+        "zstd": b"\x28\xb5\x2f\xfd\xa0" + size + block + data + size,
+        "lz4": struct.pack("<II", 0x184C2102, len(lz4)) + lz4 + size,
+        "plain": data,
+    }
+
+
+def tar(entries, form=tarfile.GNU_FORMAT, **options):
+    """An archive of (type, name, link or contents)."""
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w", format=form, **options) as archive:
+        for kind, name, more in entries:
+            info = tarfile.TarInfo(name)
+            info.type = kind
+            if kind == tarfile.REGTYPE:
+                info.size = len(more)
+                archive.addfile(info, io.BytesIO(more))
+            else:
+                info.linkname = more
+                archive.addfile(info)
+    # Without the padding to a record: two empty blocks are the end.
+    return file.getvalue().rstrip(b"\0") + bytes(1536 - len(file.getvalue().rstrip(b"\0")) % 512)
+
+
+FILE, DIRECTORY, LINK, SYMLINK, FIFO, DEVICE = (
+    tarfile.REGTYPE,
+    tarfile.DIRTYPE,
+    tarfile.LNKTYPE,
+    tarfile.SYMTYPE,
+    tarfile.FIFOTYPE,
+    tarfile.CHRTYPE,
+)
+
+
+def archives():
+    yield "kinds", tar(
+        [
+            (DIRECTORY, "./etc", ""),
+            (FILE, "./etc/hosts", b"localhost"),
+            (LINK, "./hosts", "./etc/hosts"),
+            (SYMLINK, "link", "/etc"),
+            (FILE, "link/new", b"x"),
+            (FIFO, "fifo", ""),
+            (DEVICE, "null", ""),
+        ]
+    )
+    yield "long-gnu", tar([(FILE, "d/" * 60 + "f", b"x"), (SYMLINK, "l", "t/" * 60)])
+    yield "long-pax", tar([(FILE, "d/" * 160 + "\u00e9", b"x")], tarfile.PAX_FORMAT)
+    yield "circle", tar([(SYMLINK, "a", "b"), (SYMLINK, "b", "a"), (FILE, "a/x", b"")])
+    lower = tar([(FILE, "gone", b""), (FILE, "d/old", b""), (FILE, "d/deep/old", b"")])[:-1024]
+    yield "whiteouts", lower + tar([(FILE, ".wh.gone", b""), (FILE, "d/new", b""), (FILE, "d/.wh..wh..opq", b"")])
+
+
+CONFIGURATION = (
+    b'{"architecture":"amd64","os":"linux","config":{"User":"u","Env":["PATH=/bin","A=b=c"],'
+    b'"WorkingDir":"/data","Entrypoint":["/entry"],"Cmd":["serve"]}}'
+)
+
+
+def layouts():
+    lower, upper = (tar([(FILE, name, b"x")]) for name in ("d/old", "d/.wh.old"))
+    for name, pack in [("plain", lambda data: data), ("gzip", lambda data: gzip.compress(data, mtime=0))]:
+        one = pack(lower)
+        yield name, struct.pack("<HH", len(CONFIGURATION), len(one)) + CONFIGURATION + one + pack(upper)
+    digest = b'"digest":"sha256:' + b"0" * 64 + b'","size":1'
+    platform = b'"platform":{"architecture":"amd64","os":"linux"}'
+    yield "index", b'{"schemaVersion":2,"manifests":[{"mediaType":"x",' + digest + b"," + platform + b"}]}"
+    yield "manifest", b'{"config":{' + digest + b'},"layers":[{' + digest + b"}]}"
+    yield "configuration", CONFIGURATION
+
+
+def frame(body):
+    return struct.pack("<I", len(body)) + body
+
+
+def text(contents):
+    return bytes([len(contents)]) + contents
+
+
+def frames():
+    hello = b"\0\1" + text(b"0" * 36) + text(b"6.1.0") + b"\2\x80\x80\x10"
+    heartbeat = b"\2" + bytes(5 + 3 * 8) + b"\1" + bytes(6)
+    output = b"\6\1\0" + text(b"out")
+    yield "to-host", b"\3" + b"".join(map(frame, [hello, b"\1\5", heartbeat, b"\3\7", output, b"\7\1\0\0"]))
+    execute = b"\2\1\1" + text(b"/bin/sh") + b"\1" + text(b"A") + text(b"b") + b"\0\0\1\x18\x50"
+    stop = b"\x09\0\x88\x27"
+    configure = b"\0\1" + text(b"db") + b"\1" + text(b"w") + b"\1" + text(b"/bin/w") + b"\0\0\0\1\5"
+    yield "to-guest", b"\0" + b"".join(map(frame, [configure, b"\1\7", execute, b"\3\1" + text(b"in"), stop]))
+    yield "too-long", b"\0" + struct.pack("<I", 0xFFFFFFFF)
+
+
+def rings():
+    ping = frame(b"\1\7") + b"\0\0"
+    yield "messages", b"\x07\x0a\x09\x06\x07\x40\x09\x09\x0c"
+    yield "attach", b"\x07\x02\x0d\x0e\x09\x08\x08" + ping + b"\x09\x0b\x0f"
+    yield "hostile", b"\x05\x08" + ping + b"\x02\x08\x00\x09\x00" + b"\xff" * 8 + b"\x09\x0c\x01" + bytes(8) + b"\x07\x02"
+
+
+def kernel_log(count, has_last_finalized, repeated):
+    """A ring of 16 descriptors and 256 bytes of text, with `count` records written to it."""
+    ring, descriptors, infos, texts = 0, 96, 480, 1888
+    memory = bytearray(2144)
+    virtual = 0xFFFFFFFF80000000 + (16 << 20)
+    text_at = 48 if has_last_finalized else 40
+    put(memory, ring, struct.pack("<QQQQQ", 4, virtual + descriptors, virtual + infos, 99 + count, 100))
+    put(memory, ring + text_at, struct.pack("<QQ", 8, virtual + texts))
+    for sequence in range(count):
+        line = b"line %d" % sequence
+        put(memory, descriptors + (100 + sequence) % 16 * 24, struct.pack("<QQQ", 2 << 62 | 100 + sequence, sequence * 16, sequence * 16 + 16))
+        put(memory, infos + (100 + sequence) % 16 * 88, struct.pack("<QQHBB", sequence, sequence * 1000, len(line), 0, 6 << 5))
+        put(memory, texts + sequence * 16, struct.pack("<Q", 100 + sequence) + line)
+    flags = has_last_finalized | repeated << 1
+    return struct.pack("<BBHH", flags, 0, ring, 0) + bytes(memory)
+
+
+def ar(members):
+    file = b"!<arch>\n"
+    for name, contents in members:
+        file += b"%-16s0           0     0     100644  %-10d`\n" % (name, len(contents))
+        file += contents + b"\n" * (len(contents) % 2)
+    return file
+
+
+def packages():
+    files = tar([(FILE, "./boot/vmlinuz", b"x")])
+    yield "deb", ar([(b"debian-binary", b"2.0\n"), (b"control.tar", b"odd"), (b"data.tar", files)])
+    for name, contents in packed(files).items():
+        yield f"deb-{name}", ar([(b"data.tar." + name.encode(), contents)])
+    yield "control", (
+        b"Package: linux-image-cloud\nVersion: 6.1.1-1\nDepends: a (= 1.2-3) | b, c:any (>= 4~)\n"
+        b"Description: x\n more\n\n# none\nPackage: y\n"
+    )
+    yield "versions", b"1.0~rc1-1\n1:1.10-1~bpo12+1\n1.0+x-1\n"
+
+
+CLUSTER = b"""// One machine, two kernels.
+Cluster(
+    host: (cpus: "0-1", memory: "1GiB"),
+    trust: Mutual,
+    backend: Bare,
+    images: {
+        "general": (kernel: Host, rootfs: Minimal),
+        "rt": (kernel: Debian("linux-image-rt-amd64"), rootfs: Oci("oci/app"), profile: "none.ks"),
+    },
+    partitions: {
+        "db": (image: "general", cpus: Count(2), memory: "512MiB", numa: Local, profile: "oltp.ks",
+               restart: OnFailure(max: 5, within: "10min"), cmdline: "quiet"),
+        "trading": (image: "rt", cpus: Set("2-3,6"), memory: "1GiB", numa: Nodes([0])),
+        "old": (image: "stored", cpus: Set("3"), workloads: [(name: "w", argv: ["/bin/w"])]),
+    },
+)
+"""
+
+
+def main():
+    kernel = elf(b"Linux version 6.12.1 (x)")
+    seed("elf", "kernel", kernel)
+    seed("elf", "module", elf(b"code", b"depends=a,b\0softdep=pre: c post: d\0vermagic=6.1 SMP\0", section=True))
+    ring = [4, 0xFFFFFFFF82000000, 0xFFFFFFFF82100000, (1 << 32) - 17, (1 << 32) - 17]
+    ring += [8, 0xFFFFFFFF82200000, (1 << 64) - 256, (1 << 64) - 256, 0, 0]
+    seed("elf", "log-ring", elf(struct.pack("<12Q", *ring, 0xFFFFFFFF81000000)))
+    for name, payload in packed(kernel).items():
+        seed("bzimage", name, bzimage(payload))
+    seed("bzimage", "elf", kernel)
+    seed("kernel_log", "full", kernel_log(16, 0, 0))
+    seed("kernel_log", "newer", kernel_log(5, 1, 0))
+    seed("kernel_log", "repeated", kernel_log(16, 0, 1))
+    generators = {
+        "archive": archives,
+        "oci": layouts,
+        "frames": frames,
+        "rings": rings,
+        "packages": packages,
+    }
+    for target, inputs in generators.items():
+        for name, contents in inputs():
+            seed(target, name, contents)
+    seed("cluster", "whole", CLUSTER)
+    seed("cluster", "forms", b'Cluster(partitions: {"a": (image: r#"stored"#, cpus: Count(1), cmdline: "\\u{41}\\n")}) /* end */')
+    for name, contents in {"size": "512MiB", "set": "2-3,6,8-10", "time": "10min", "plain": " 4096 "}.items():
+        seed("units", name, contents.encode())
+
+
+if __name__ == "__main__":
+    main()
