@@ -121,6 +121,19 @@ impl Server {
         }
     }
 
+    /// Kills every program whose command line begins so (whatever folder it was started from),
+    /// without a warning, and returns how many there were.
+    pub fn kill(&self, command: &str) -> usize {
+        let killed = self.sh(&format!(
+            "for p in /proc/[0-9]*; do \
+               if tr '\\0' ' ' 2>/dev/null <$p/cmdline | grep -q '^[^ ]*{command}'; then \
+                 kill -9 ${{p#/proc/}} && echo killed; \
+               fi; \
+             done; true"
+        ));
+        killed.lines().filter(|line| *line == "killed").count()
+    }
+
     /// Writes a file.
     pub fn write(&self, path: &str, text: &str) {
         let local = std::env::temp_dir().join(format!("{}-file", unique_name()));

@@ -1,9 +1,14 @@
 //! Adding huge pages to the host's pools, and taking them away again.
 
+use std::time::Duration;
 use std::{fs, io};
 
 use boot::bare::PageSize;
 use boot::units::{Bytes, NodeId};
+
+/// How often, and how long apart, a pool is made smaller that does not become so.
+const TRIES: u32 = 20;
+const INTERVAL: Duration = Duration::from_millis(10);
 
 /// Why huge pages cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +92,7 @@ pub fn add(
 pub fn remove(node: NodeId, size: PageSize, count: u64) -> Result<(), HugePagesError> {
     let pool = Pool { node, size };
     let total = pool.total()?;
-    pool.set_total(total.saturating_sub(count))
+    pool.shrink(total.saturating_sub(count))
 }
 
 /// The pages in a pool, used ones too.
@@ -105,7 +110,7 @@ pub fn total(node: NodeId, size: PageSize) -> Result<u64, HugePagesError> {
 ///
 /// [`HugePagesError::NoPool`].
 pub fn restore_total(node: NodeId, size: PageSize, total: u64) -> Result<(), HugePagesError> {
-    Pool { node, size }.set_total(total)
+    Pool { node, size }.shrink(total)
 }
 
 #[derive(Clone, Copy)]
@@ -137,6 +142,27 @@ impl Pool {
     fn set_total(self, count: u64) -> Result<(), HugePagesError> {
         fs::write(self.path("nr_hugepages"), count.to_string())
             .map_err(|source| self.missing(source))
+    }
+
+    /// Makes the pool smaller, and sees to it that it is.
+    ///
+    /// A page that is in use when its pool shrinks stays as a surplus page. The last file of a
+    /// process that has just ended is still on its way out for some milliseconds, and its pages then
+    /// come back free and surplus, which no further shrinking frees. Taking them into the pool once
+    /// more does.
+    fn shrink(self, goal: u64) -> Result<(), HugePagesError> {
+        self.set_total(goal)?;
+        for _ in 0..TRIES {
+            let total = self.total()?;
+            if total <= goal {
+                return Ok(());
+            }
+            std::thread::sleep(INTERVAL);
+            self.set_total(total)?;
+            self.set_total(goal)?;
+        }
+        // Somebody else uses them; then they are not ours to take.
+        Ok(())
     }
 
     fn missing(self, source: io::Error) -> HugePagesError {

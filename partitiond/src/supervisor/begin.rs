@@ -1,9 +1,11 @@
 //! The first thing that a supervisor does: find out what is whose, and take up what runs.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
 use boot::bare::{Instance, Starter};
+use nix::fcntl::Flock;
 
 use super::kept::Kept;
 use super::{Supervisor, SupervisorError};
@@ -34,6 +36,14 @@ pub fn ledger(paths: &Paths) -> Result<Ledger, SupervisorError> {
     Ok(ledger)
 }
 
+/// Who has a partition now whose keeper was gone.
+pub enum TakenUp {
+    /// A keeper that was started, or one that had not come to listen yet.
+    ByKeeper,
+    /// Nobody. As long as the lock is held, no late keeper can touch what it had.
+    ByNobody(Option<Flock<File>>),
+}
+
 impl Supervisor {
     /// Takes up every partition of the ledger: its keeper where it lives, a new one where only the
     /// partition does, and what is left of it where neither does.
@@ -49,17 +59,17 @@ impl Supervisor {
 
     /// A partition whose keeper is gone without a last word: another keeper takes it up if it runs;
     /// else what it had goes back.
-    pub(super) async fn take_up_without_keeper(self: &Arc<Self>, name: &str) -> bool {
+    pub(super) async fn take_up_without_keeper(self: &Arc<Self>, name: &str) -> TakenUp {
         let dir = self.paths.partition(name);
         let Some(spec) = self.kept().get(name).map(|kept| kept.entry.spec.clone()) else {
-            return false;
+            return TakenUp::ByNobody(None);
         };
         if dir.record().exists() {
             match self.spawn_keeper(name) {
                 Ok(()) => {
                     let text = "its keeper was lost; another has taken it up".to_owned();
                     self.events.tell(Some(name), "keeper-adopted", text, Vec::new());
-                    return true;
+                    return TakenUp::ByKeeper;
                 }
                 Err(error) => {
                     let text = format!("no keeper can be started: {}", chain(&error));
@@ -69,7 +79,12 @@ impl Supervisor {
         }
         // A keeper that lives but does not listen yet holds the lock; one that has not come that far
         // finds it taken, and goes.
-        let Ok(_lock) = keeper::take_lock(&dir) else { return true };
+        // Without a directory there has been no keeper yet, and there can be none.
+        let lock = match keeper::take_lock(&dir) {
+            Ok(lock) => Some(lock),
+            Err(keeper::KeeperError::Taken) => return TakenUp::ByKeeper,
+            Err(_) => None,
+        };
         let bare = spec.bare.clone();
         let reclaimed = tokio::task::spawn_blocking(move || Instance::reclaim(&bare)).await;
         self.update(name, |kept| {
@@ -83,7 +98,7 @@ impl Supervisor {
                 Err(_) => kept.report.phase = Phase::Stuck,
             }
         });
-        false
+        TakenUp::ByNobody(lock)
     }
 
     /// The machine as it is now, completed by what offline CPUs hide.

@@ -73,6 +73,7 @@ impl Supervisor {
             Some(Phase::Stuck) => self.end_stuck(name).await?,
             Some(_) => self.end_running(name, force).await?,
         }
+        self.keeper_gone(name).await;
         self.release(name)?;
         self.kept().remove(name);
         Ok(())

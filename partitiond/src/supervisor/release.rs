@@ -1,13 +1,33 @@
 //! Giving back what a partition had, once its keeper has given back CPUs and memory.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use super::{Supervisor, failed};
 use crate::api::Problem;
 use crate::host;
+use crate::keeper;
 use crate::ledger::{Entry, HostBefore};
 
+/// How long a keeper may take to go after its last word. It frees the partition's memory on the way.
+const GOING: Duration = Duration::from_secs(20);
+
 impl Supervisor {
+    /// Waits until the keeper of an ended partition is gone, and with it the last hold on its pages:
+    /// a process lets go of its memory before it lets go of its locks.
+    pub(super) async fn keeper_gone(&self, name: &str) {
+        let dir = self.paths.partition(name);
+        let deadline = Instant::now() + GOING;
+        while matches!(keeper::take_lock(&dir), Err(keeper::KeeperError::Taken)) {
+            if Instant::now() >= deadline {
+                let text = "its keeper does not go; its huge pages come back when it does";
+                self.events.tell(Some(name), "warning", text.to_owned(), Vec::new());
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
     /// Strikes an ended partition out of the ledger and puts back what was changed on the host for
     /// it. After the last one the host is as it was found.
     pub(super) fn release(&self, name: &str) -> Result<(), Problem> {

@@ -1,14 +1,16 @@
 //! Following a partition through its keeper, to its end and beyond.
 
-use std::fs;
+use std::fs::{self, File};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use nix::fcntl::Flock;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
 use super::Supervisor;
+use super::begin::TakenUp;
 use crate::api::{End, Phase};
 use crate::keeper::{Report, Request, describe};
 use crate::ledger::Entry;
@@ -54,7 +56,7 @@ impl Supervisor {
         mut connection: Option<UnixStream>,
     ) {
         let dir = self.paths.partition(&name);
-        loop {
+        let lock = loop {
             if let Some(stream) = connection.take() {
                 let keeper = fs::read_to_string(dir.lock()).ok();
                 let keeper = keeper.and_then(|text| text.trim().parse().ok());
@@ -67,14 +69,14 @@ impl Supervisor {
             }
             if let Some(report) = last_report(&dir) {
                 self.note(&name, life, report);
-                break;
+                break None;
             }
-            if !self.take_up_without_keeper(&name).await {
-                break;
+            match self.take_up_without_keeper(&name).await {
+                TakenUp::ByKeeper => connection = connect(&dir, PATIENCE).await,
+                TakenUp::ByNobody(lock) => break lock,
             }
-            connection = connect(&dir, PATIENCE).await;
-        }
-        self.after_end(&name, life).await;
+        };
+        self.after_end(&name, life, lock).await;
     }
 
     async fn read_reports(&self, name: &str, life: u64, mut stream: UnixStream) {
@@ -127,7 +129,7 @@ impl Supervisor {
 
     /// What happens when a partition has ended: what it had goes back, and where its policy says so
     /// it is started again.
-    async fn after_end(self: Arc<Self>, name: &str, life: u64) {
+    async fn after_end(self: Arc<Self>, name: &str, life: u64, lock: Option<Flock<File>>) {
         let Some(kept) = self.in_life(name, life) else { return };
         if kept.report.phase == Phase::Stuck {
             let why = kept.report.stuck.unwrap_or_default();
@@ -145,9 +147,13 @@ impl Supervisor {
         if latest.wanted_down {
             return;
         }
+        if lock.is_none() {
+            self.keeper_gone(name).await;
+        }
         if let Err(problem) = self.release(name) {
             self.events.tell(Some(name), "warning", problem.message, Vec::new());
         }
+        drop(lock);
         if operation.is_some() {
             self.events.tell(
                 Some(name),
