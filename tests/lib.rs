@@ -11,4 +11,5 @@
 mod programs;
 mod server;
 
+pub use programs::{Programs, programs};
 pub use server::{HostState, Server, Setup};
