@@ -1,6 +1,13 @@
 //! Bad input: a clear message, the documented exit status, and nothing changed, while a good
 //! partition runs on.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a scenario ends where something does not work"
+)]
+
 use std::path::Path;
 use std::sync::Mutex;
 

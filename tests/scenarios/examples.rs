@@ -1,5 +1,12 @@
 //! The examples, as people try them: from a checkout, in a virtual server that `--rig` starts.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a scenario ends where something does not work"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};

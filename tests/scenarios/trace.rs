@@ -1,6 +1,13 @@
 //! Which ports and device registers a partition's kernel touches while it boots: QEMU sees each
 //! access, with the CPU that made it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a scenario ends where something does not work"
+)]
+
 use std::collections::BTreeMap;
 
 use rig::trace::{Access, Direction, Space};
