@@ -13,6 +13,7 @@ use std::sync::Mutex;
 
 use boot::units::Bytes;
 use rig::{Topology, provide};
+use scenarios::tar::entry;
 use scenarios::{HostState, Server, Setup, programs};
 
 /// The partition that runs throughout, and one that cannot be.
@@ -331,29 +332,6 @@ fn make_tars(server: &Server) {
         server.rig().put(&folder.join(name), &guest).unwrap();
     }
     std::fs::remove_dir_all(&folder).unwrap();
-}
-
-/// One entry of a tar archive (POSIX.1-1988, ustar).
-fn entry(name: &str, kind: u8, link: &str, contents: &[u8]) -> Vec<u8> {
-    let mut block = vec![0_u8; 512];
-    let mut field = |at: usize, text: &str| {
-        block[at..at + text.len()].copy_from_slice(text.as_bytes());
-    };
-    field(0, name);
-    field(100, "0000644");
-    field(108, "0000000");
-    field(116, "0000000");
-    field(124, &format!("{:011o}", contents.len()));
-    field(136, "00000000000");
-    field(148, "        ");
-    field(157, link);
-    field(257, "ustar\x0000");
-    block[156] = kind;
-    let sum: u32 = block.iter().copied().map(u32::from).sum();
-    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-    block.extend_from_slice(contents);
-    block.resize(block.len().next_multiple_of(512), 0);
-    block
 }
 
 /// The obstacles in `doctor`'s words.
