@@ -10,5 +10,7 @@
 
 mod programs;
 mod server;
+pub mod tar;
 
+pub use programs::{Programs, programs};
 pub use server::{HostState, Server, Setup};

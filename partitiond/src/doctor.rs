@@ -115,9 +115,10 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
             "boot kernel 5.10 or later",
         );
     }
-    let broadcasts =
-        !machine.kernel.cmdline.split_whitespace().any(|word| word == "no_ipi_broadcast=1");
-    if broadcasts {
+    // The last word of that name counts.
+    let words = machine.kernel.cmdline.split_whitespace();
+    let said = words.filter_map(|word| word.strip_prefix("no_ipi_broadcast=")).next_back();
+    if said != Some("1") {
         found.push(Obstacle {
             name: "host-ipi-broadcast".to_owned(),
             found: "the host sends interrupts to all CPUs at once: when it panics or restarts, \
@@ -198,6 +199,8 @@ mod tests {
         machine.kernel.lockdown = Some(Lockdown::Integrity);
         machine.kernel.cmdline = String::new();
         machine.kernel.release = "4.19.0".to_owned();
+        machine.kernel.cmdline = "no_ipi_broadcast=1 no_ipi_broadcast=0".to_owned();
+        assert_eq!(names(&machine, &facts()), ["lockdown", "kernel-version", "host-ipi-broadcast"]);
         let facts = Facts {
             root: false,
             dev_mem: Some("refused".to_owned()),

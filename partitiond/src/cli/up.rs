@@ -130,8 +130,11 @@ pub fn follow(
                     task.failed("failed");
                 }
                 let mut failure = Failure::from(&problem);
-                failure.message =
-                    format!("{}: {}", clean(&partition), clean_lines(&failure.message));
+                failure.message = clean_lines(&failure.message);
+                // Without a name it is about all of them.
+                if !partition.is_empty() {
+                    failure.message = format!("{}: {}", clean(&partition), failure.message);
+                }
                 board.alarm(&super::context::failure_text(&failure, context.err()));
                 done.failed.insert(partition, failure);
             }

@@ -208,7 +208,9 @@ impl Placer<'_> {
     pub fn refuse_memory(&mut self, at: usize, weights: &[(usize, usize)]) {
         let Request { name, partition, .. } = self.requests[at];
         let (memory, source) = (partition.memory, partition.memory_source);
-        let total = self.memory.total(source);
+        // In whole pages: as much could be asked for.
+        let whole = |amount: Bytes| Bytes(amount.0 - amount.0 % source.page().0);
+        let total = whole(self.memory.total(source));
         if total < memory {
             let message =
                 format!("\"{name}\" asks for {memory}, and {total} are left to give away");
@@ -217,7 +219,11 @@ impl Placer<'_> {
             return;
         }
         let left = weights.iter().map(|(node, _)| self.memory.home(*node)).map(|node| {
-            format!("{} has {}", self.topology.nodes[node], self.memory.on_node(node, source))
+            format!(
+                "{} has {}",
+                self.topology.nodes[node],
+                whole(self.memory.on_node(node, source))
+            )
         });
         let left = left.collect::<Vec<_>>().join(", ");
         let message = format!("\"{name}\" asks for {memory} beside its CPUs, where {left} left");

@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Supervisor;
+use super::images::Bootable;
 use super::{failed, problem};
 use crate::api::{PlanAnswer, Problem, ProblemKind, UpRequest};
-use crate::cluster::{self, Backend, ClusterFile, Partition, Risk, Source, Surroundings};
+use crate::cluster::{
+    self, Backend, ClusterFile, Diagnostic, Diagnostics, Partition, Problems, Risk, Source,
+    Surroundings,
+};
 use crate::doctor::{self, Obstacle};
 use crate::inventory::Machine;
 use crate::placement::{self, Placement};
@@ -79,9 +83,7 @@ impl Supervisor {
     pub(super) fn plan(&self, request: &UpRequest) -> Result<Planned, Problem> {
         let names = self.images()?.into_iter().flat_map(|image| image.names).collect();
         let source = Source::new(&request.path, &request.text);
-        let file = cluster::parse(source, &Known { images: names }).map_err(|diagnostics| {
-            problem(ProblemKind::Invalid, diagnostics.render(false), None)
-        })?;
+        let file = cluster::parse(source, &Known { images: names }).map_err(invalid)?;
         let machine = self.machine().map_err(|error| failed(&error))?;
         let kept = self.kept();
         let existing = kept.iter().map(|(name, kept)| (name.clone(), kept.existing()));
@@ -91,13 +93,21 @@ impl Supervisor {
             .map_err(|refusals| refused(&file, &refusals))?;
         let resolve = |_: &str, partition: &Partition| Resolved {
             backend: file.cluster.backend_of(partition),
-            digest: self.digest(request, &partition.image).ok(),
+            digest: self.image_of(request, &partition.image).ok().map(|image| image.digest),
         };
         let mut desired = plan::desired(&file.cluster, &placement, &resolve);
+        let mut problems = Problems::default();
         for (name, spec) in &mut desired {
-            self.digest(request, &spec.image.name)?;
+            let image = self.image_of(request, &spec.image.name)?;
             spec.backend = back_end(name, &file, spec.backend)?;
+            let said = [(&image.command_line, "image"), (&spec.cmdline, "cmdline")];
+            for (words, field) in said {
+                let Err(error) = boot::command_line::check(words) else { continue };
+                let span = file.places().partition(name, field).unwrap_or_default();
+                problems.push(Diagnostic::new(span, error.to_string(), format!("of \"{name}\"")));
+            }
         }
+        problems.finish(file.source().clone()).map_err(invalid)?;
         let plan = plan::plan(&desired, &actual);
         let facts = doctor::sys::read(&machine);
         let accepted = |obstacle: &Obstacle| {
@@ -111,9 +121,8 @@ impl Supervisor {
         Ok(Planned { machine, desired, plan, placement, obstacles })
     }
 
-    fn digest(&self, request: &UpRequest, image: &str) -> Result<String, Problem> {
-        let name = request.images.get(image).map_or(image, String::as_str);
-        self.image(name, false).map(|image| image.digest)
+    fn image_of(&self, request: &UpRequest, image: &str) -> Result<Bootable, Problem> {
+        self.image(request.images.get(image).map_or(image, String::as_str), false)
     }
 }
 
@@ -138,12 +147,15 @@ fn back_end(name: &str, file: &ClusterFile, wanted: Backend) -> Result<Backend, 
 }
 
 fn refused(file: &ClusterFile, refusals: &[placement::Refusal]) -> Problem {
-    let text = placement::diagnose(file, refusals)
-        .map(|diagnostics| diagnostics.render(false))
-        .unwrap_or_else(|| {
-            refusals.iter().map(|refusal| format!("{}\n", refusal.message)).collect()
-        });
-    problem(ProblemKind::Invalid, text, None)
+    placement::diagnose(file, refusals).map(invalid).unwrap_or_else(|| {
+        let all: Vec<_> = refusals.iter().map(|refusal| refusal.message.as_str()).collect();
+        problem(ProblemKind::Invalid, all.join("\n"), None)
+    })
+}
+
+/// The errors of a file as a problem.
+fn invalid(diagnostics: Diagnostics) -> Problem {
+    problem(ProblemKind::Invalid, diagnostics.render(false).trim_end(), None)
 }
 
 /// Steps by name.

@@ -34,6 +34,15 @@ impl Supervisor {
         let mut steps = by_action(&planned.plan);
         let mut named = |action| steps.remove(&action).unwrap_or_default();
 
+        let (stops, restarts) = (named(Action::Stop), named(Action::Restart));
+        let starts = [named(Action::Start), restarts.clone()].concat();
+        // Entries first: what cannot be started at all must not change what runs.
+        let mut entries = Vec::new();
+        for name in &starts {
+            if let Some(spec) = planned.desired.get(name) {
+                entries.push(self.entry(&planned, name, spec)?);
+            }
+        }
         for partition in named(Action::Keep) {
             let _ = tell.send(Progress::Kept { partition });
         }
@@ -42,15 +51,6 @@ impl Supervisor {
                 self.supervise_as(&name, spec)?;
             }
             let _ = tell.send(Progress::Kept { partition: name });
-        }
-        let (stops, restarts) = (named(Action::Stop), named(Action::Restart));
-        let starts = [named(Action::Start), restarts.clone()].concat();
-        // Entries first: what cannot be started at all must not cost what runs.
-        let mut entries = Vec::new();
-        for name in &starts {
-            if let Some(spec) = planned.desired.get(name) {
-                entries.push(self.entry(&planned, name, spec)?);
-            }
         }
         let mut room_made = Vec::new();
         for name in stops.iter().chain(&restarts) {
