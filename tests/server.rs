@@ -49,10 +49,6 @@ pub struct Server {
     rig: Rig,
 }
 
-/// What QEMU's `max` has, less what TCG does byte by byte: with `erms` and `fsrm` a kernel clears
-/// and copies memory by one long instruction that takes TCG eight times as long as eight-byte steps.
-const CPU_MODEL: &str = "max,-erms,-fsrm";
-
 impl Server {
     /// Starts a server and waits until it answers.
     pub fn start(setup: &Setup) -> Self {
@@ -77,14 +73,8 @@ impl Server {
                 mode: Some(0o755),
             }],
             archives: vec![archive],
-            cpu_model: CPU_MODEL.to_owned(),
-            qemu_args: match setup.qemu {
-                // Without interrupt remapping the kernel does not switch to x2APIC.
-                QemuVersion::V10 => {
-                    vec!["-device".to_owned(), "intel-iommu,intremap=on,eim=on".to_owned()]
-                }
-                _ => Vec::new(),
-            },
+            cpu_model: RigSpec::CPU_MODEL.to_owned(),
+            qemu_args: setup.qemu.arguments(),
             qemu,
             agent: programs.rig_agent.clone(),
             busybox: provide::busybox(&cache, &quiet).expect("busybox"),

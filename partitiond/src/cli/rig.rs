@@ -122,8 +122,8 @@ fn start(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig, Fai
     let task = board.task("rig");
     let cache = ::rig::provide::cache_dir().map_err(|error| Failure::of(&error))?;
     let version = match shape.qemu.as_deref() {
-        None | Some("7") => QemuVersion::V7,
-        Some("10") => QemuVersion::V10,
+        Some("7") => QemuVersion::V7,
+        None | Some("10") => QemuVersion::V10,
         Some(path) => QemuVersion::System(PathBuf::from(path)),
     };
     let qemu =
@@ -147,8 +147,8 @@ fn start(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig, Fai
         files: vec![GuestFile { guest: INSIDE.into(), host: own.clone(), mode: Some(0o755) }],
         archives: Vec::new(),
         qemu,
-        cpu_model: "max".to_owned(),
-        qemu_args: Vec::new(),
+        cpu_model: RigSpec::CPU_MODEL.to_owned(),
+        qemu_args: version.arguments(),
         agent,
         busybox,
         boot_timeout: BOOT_TIMEOUT,

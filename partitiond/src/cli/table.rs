@@ -184,7 +184,7 @@ pub struct RigShape {
     /// linux-6.12-cloud].
     #[arg(long, value_name = "IMAGE")]
     pub kernel: Option<String>,
-    /// The QEMU that plays it: 7 or 10 of Debian's, or a program's path [default: 7].
+    /// The QEMU that plays it: 7 or 10 of Debian's, or a program's path [default: 10].
     #[arg(long, value_name = "VERSION")]
     pub qemu: Option<String>,
 }

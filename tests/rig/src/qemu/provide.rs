@@ -18,6 +18,19 @@ pub enum QemuVersion {
     System(PathBuf),
 }
 
+impl QemuVersion {
+    /// What this version needs so that its machine is like a server of today: from QEMU 10 on the
+    /// CPUs have x2APIC, which Linux uses only with interrupt remapping.
+    pub fn arguments(&self) -> Vec<String> {
+        match self {
+            Self::V10 => {
+                vec!["-device".to_owned(), "intel-iommu,intremap=on,eim=on".to_owned()]
+            }
+            Self::V7 | Self::System(_) => Vec::new(),
+        }
+    }
+}
+
 /// Folders with shared libraries, in the order in which they are searched.
 const LIBRARIES: [&str; 3] =
     ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu/pulseaudio"];
