@@ -9,8 +9,10 @@
 )]
 
 mod programs;
+mod retry;
 mod server;
 pub mod tar;
 
 pub use programs::{Programs, programs};
+pub use retry::scenario;
 pub use server::{HostState, Server, Setup};

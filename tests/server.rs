@@ -80,7 +80,11 @@ impl Server {
             busybox: provide::busybox(&cache, &quiet).expect("busybox"),
             boot_timeout: Duration::from_secs(120),
         };
-        let rig = Rig::start(&spec, KeptBy::Thread, |_| ()).expect("the server starts");
+        let rig = Rig::start(&spec, KeptBy::Thread, |_| ()).unwrap_or_else(|error| {
+            let error = error.to_string();
+            crate::retry::examine(&error);
+            panic!("the server does not start: {error}");
+        });
         Self { rig }
     }
 
@@ -170,4 +174,12 @@ fn unique_name() -> rig::RigName {
 /// A path below the cache.
 fn in_cache(cache: &Path, name: &str) -> PathBuf {
     cache.join("tests").join(name)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            crate::retry::examine(&self.console());
+        }
+    }
 }

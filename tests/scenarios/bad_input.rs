@@ -14,7 +14,7 @@ use std::sync::Mutex;
 use boot::units::Bytes;
 use rig::{Topology, provide};
 use scenarios::tar::entry;
-use scenarios::{HostState, Server, Setup, programs};
+use scenarios::{HostState, Server, Setup, programs, scenario};
 
 /// The partition that runs throughout, and one that cannot be.
 const CLUSTER: &str = r#"Cluster(
@@ -199,28 +199,30 @@ fn cluster(bad: &str) -> String {
 
 #[test]
 fn what_cannot_be_is_refused_and_changes_nothing() {
-    let server = Server::start(&Setup::default());
-    server.write("/cluster.ron", &cluster(""));
-    server.sh("partitiond up /cluster.ron");
-    let before = witness(&server);
+    scenario(|| {
+        let server = Server::start(&Setup::default());
+        server.write("/cluster.ron", &cluster(""));
+        server.sh("partitiond up /cluster.ron");
+        let before = witness(&server);
 
-    for (bad, status, says) in PARTITIONS {
-        server.write("/bad.ron", &cluster(bad));
-        refused(&server, &before, "partitiond up /bad.ron", *status, says);
-    }
-    for (make, says) in FILES {
-        server.sh(&format!("rm -rf /bad.ron; {make}"));
-        refused(&server, &before, "timeout 20 partitiond up /bad.ron", INVALID, says);
-    }
-    no_permission(&server, &before);
-    an_edit_beside_what_cannot_be(&server, &before);
-    corrupted_image(&server, &before);
-    images_that_cannot_be_built(&server, &before);
-    a_host_that_broadcasts(&server, &before);
-    // Locked down for good: the last thing that this server does.
-    lockdown(&server, &before);
-    let faults = FAULTS.lock().unwrap();
-    assert!(faults.is_empty(), "{} cases are wrong:\n{}", faults.len(), faults.join("\n\n"));
+        for (bad, status, says) in PARTITIONS {
+            server.write("/bad.ron", &cluster(bad));
+            refused(&server, &before, "partitiond up /bad.ron", *status, says);
+        }
+        for (make, says) in FILES {
+            server.sh(&format!("rm -rf /bad.ron; {make}"));
+            refused(&server, &before, "timeout 20 partitiond up /bad.ron", INVALID, says);
+        }
+        no_permission(&server, &before);
+        an_edit_beside_what_cannot_be(&server, &before);
+        corrupted_image(&server, &before);
+        images_that_cannot_be_built(&server, &before);
+        a_host_that_broadcasts(&server, &before);
+        // Locked down for good: the last thing that this server does.
+        lockdown(&server, &before);
+        let faults = FAULTS.lock().unwrap();
+        assert!(faults.is_empty(), "{} cases are wrong:\n{}", faults.len(), faults.join("\n\n"));
+    });
 }
 
 /// Root reads everything: somebody else asks.
@@ -367,24 +369,26 @@ fn lockdown(server: &Server, before: &Witness) {
 /// Two threads share a core, and a partition gets whole cores.
 #[test]
 fn half_a_core_is_refused() {
-    let server = Server::start(&Setup {
-        images: &["linux-6.1-cloud"],
-        topology: Topology { cpus: 4, sockets: 1, threads: 2, nodes: 1 },
-        memory: Bytes::gib(2),
-        ..Setup::default()
+    scenario(|| {
+        let server = Server::start(&Setup {
+            images: &["linux-6.1-cloud"],
+            topology: Topology { cpus: 4, sockets: 1, threads: 2, nodes: 1 },
+            memory: Bytes::gib(2),
+            ..Setup::default()
+        });
+        let before = server.state();
+        for (set, says) in [
+            ("2", [r#""bad" asks for half a core: CPU 3"#, r#"ask for Set("2-3")"#]),
+            ("1", ["CPU 1, which shares a core with the boot CPU 0", "ask for others"]),
+        ] {
+            let bad = format!(r#""bad": (image: "linux-6.1-cloud", cpus: Set("{set}")),"#);
+            server.write("/bad.ron", &format!("Cluster(trust: Mutual, partitions: {{ {bad} }})"));
+            let (code, complaint) = server.refused("partitiond up /bad.ron");
+            println!("--- {code}\n{complaint}");
+            assert_eq!(code, INVALID, "{complaint}");
+            assert!(says.iter().all(|part| complaint.contains(part)), "{complaint}");
+            assert_eq!(server.state(), before);
+            assert_eq!(server.sh("partitiond --format json ps"), "[]");
+        }
     });
-    let before = server.state();
-    for (set, says) in [
-        ("2", [r#""bad" asks for half a core: CPU 3"#, r#"ask for Set("2-3")"#]),
-        ("1", ["CPU 1, which shares a core with the boot CPU 0", "ask for others"]),
-    ] {
-        let bad = format!(r#""bad": (image: "linux-6.1-cloud", cpus: Set("{set}")),"#);
-        server.write("/bad.ron", &format!("Cluster(trust: Mutual, partitions: {{ {bad} }})"));
-        let (code, complaint) = server.refused("partitiond up /bad.ron");
-        println!("--- {code}\n{complaint}");
-        assert_eq!(code, INVALID, "{complaint}");
-        assert!(says.iter().all(|part| complaint.contains(part)), "{complaint}");
-        assert_eq!(server.state(), before);
-        assert_eq!(server.sh("partitiond --format json ps"), "[]");
-    }
 }

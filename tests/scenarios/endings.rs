@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenarios::{Server, Setup};
+use scenarios::{Server, Setup, scenario};
 
 const CLUSTER: &str = r#"Cluster(
     trust: Mutual,
@@ -24,80 +24,86 @@ const ENDINGS: [(&str, &str, &str); 5] = [
 
 #[test]
 fn what_ends_one_partition_leaves_the_others_alone() {
-    let server = Server::start(&Setup {
-        images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-        ..Setup::default()
-    });
-    let before = server.state();
-    server.write("/cluster.ron", CLUSTER);
-    server.sh("partitiond up /cluster.ron");
-    assert_eq!(server.sh("partitiond exec victim -- nproc"), "2", "a partition of two CPUs");
-    let other = server.boot_ids(&["other"]);
-    let host = server.sh("cat /proc/sys/kernel/random/boot_id");
-
-    for (name, line, end) in ENDINGS {
-        let beats = server.heartbeats(&["other"])[0];
-        server.try_sh(&format!("timeout 20 partitiond exec victim -- sh -c '{line}'"));
-        server.sh("partitiond wait victim --for=ended --timeout 60s");
-
-        // The event is told, with the kernel's last words, and the CPUs are the host's again.
-        assert_eq!(server.partition("victim")["end"]["why"], end, "{name}");
-        let event = server.last_event("victim", "ended").expect("the end is an event");
-        let last_words = event["last_words"].to_string();
-        assert!(!last_words.is_empty() && last_words != "[]", "{name}: {event}");
-        if end == "panicked" {
-            assert!(last_words.contains("Kernel panic - not syncing"), "{last_words}");
-            let log = server.sh("partitiond logs victim");
-            assert!(log.contains("end Kernel panic"), "the trace is in the log");
-        }
-        assert_eq!(server.sh("cat /sys/devices/system/cpu/online"), "0,2-3", "{name}");
-
-        // Host and other partition: the same boots, and heartbeats that go on.
-        assert_eq!(server.boot_ids(&["other"]), other, "{name}");
-        assert_eq!(server.sh("cat /proc/sys/kernel/random/boot_id"), host, "{name}");
-        std::thread::sleep(Duration::from_secs(2));
-        assert!(server.heartbeats(&["other"])[0] > beats, "{name}");
-
-        // It comes again.
+    scenario(|| {
+        let server = Server::start(&Setup {
+            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
+            ..Setup::default()
+        });
+        let before = server.state();
+        server.write("/cluster.ron", CLUSTER);
         server.sh("partitiond up /cluster.ron");
-    }
+        assert_eq!(server.sh("partitiond exec victim -- nproc"), "2", "a partition of two CPUs");
+        let other = server.boot_ids(&["other"]);
+        let host = server.sh("cat /proc/sys/kernel/random/boot_id");
 
-    // A fork bomb: the partition itself goes on answering, and so do the others.
-    let beats = server.heartbeats(&["victim", "other"]);
-    server.sh("partitiond exec victim -- sh -c 'f() { f | f & }; f' </dev/null >/dev/null 2>&1 &");
-    std::thread::sleep(Duration::from_secs(8));
-    let after = server.heartbeats(&["victim", "other"]);
-    assert!(after[0] > beats[0], "the victim's own heartbeat: {beats:?}, {after:?}");
-    assert!(after[1] >= beats[1] + 4, "the other's heartbeat: {beats:?}, {after:?}");
-    assert_eq!(server.boot_ids(&["other"]), other);
-    assert_eq!(server.sh("partitiond exec other -- uname -s"), "Linux");
+        for (name, line, end) in ENDINGS {
+            let beats = server.heartbeats(&["other"])[0];
+            server.try_sh(&format!("timeout 20 partitiond exec victim -- sh -c '{line}'"));
+            server.sh("partitiond wait victim --for=ended --timeout 60s");
 
-    server.sh("partitiond down --force");
-    assert_eq!(server.state(), before, "the host is as it was found");
+            // The event is told, with the kernel's last words, and the CPUs are the host's again.
+            assert_eq!(server.partition("victim")["end"]["why"], end, "{name}");
+            let event = server.last_event("victim", "ended").expect("the end is an event");
+            let last_words = event["last_words"].to_string();
+            assert!(!last_words.is_empty() && last_words != "[]", "{name}: {event}");
+            if end == "panicked" {
+                assert!(last_words.contains("Kernel panic - not syncing"), "{last_words}");
+                let log = server.sh("partitiond logs victim");
+                assert!(log.contains("end Kernel panic"), "the trace is in the log");
+            }
+            assert_eq!(server.sh("cat /sys/devices/system/cpu/online"), "0,2-3", "{name}");
+
+            // Host and other partition: the same boots, and heartbeats that go on.
+            assert_eq!(server.boot_ids(&["other"]), other, "{name}");
+            assert_eq!(server.sh("cat /proc/sys/kernel/random/boot_id"), host, "{name}");
+            std::thread::sleep(Duration::from_secs(2));
+            assert!(server.heartbeats(&["other"])[0] > beats, "{name}");
+
+            // It comes again.
+            server.sh("partitiond up /cluster.ron");
+        }
+
+        // A fork bomb: the partition itself goes on answering, and so do the others.
+        let beats = server.heartbeats(&["victim", "other"]);
+        server.sh(
+            "partitiond exec victim -- sh -c 'f() { f | f & }; f' </dev/null >/dev/null 2>&1 &",
+        );
+        std::thread::sleep(Duration::from_secs(8));
+        let after = server.heartbeats(&["victim", "other"]);
+        assert!(after[0] > beats[0], "the victim's own heartbeat: {beats:?}, {after:?}");
+        assert!(after[1] >= beats[1] + 4, "the other's heartbeat: {beats:?}, {after:?}");
+        assert_eq!(server.boot_ids(&["other"]), other);
+        assert_eq!(server.sh("partitiond exec other -- uname -s"), "Linux");
+
+        server.sh("partitiond down --force");
+        assert_eq!(server.state(), before, "the host is as it was found");
+    });
 }
 
 #[test]
 fn a_partition_that_fails_is_started_again_as_its_policy_says() {
-    let server = Server::start(&Setup { images: &["linux-6.1-cloud"], ..Setup::default() });
-    server.write(
-        "/cluster.ron",
-        r#"Cluster(trust: Mutual, partitions: {
-            "db": (image: "linux-6.1-cloud", restart: OnFailure(max: 1, within: "10min")),
-        })"#,
-    );
-    server.sh("partitiond up /cluster.ron");
-    let first = server.boot_ids(&["db"]);
-    server.try_sh("timeout 10 partitiond exec db -- sh -c 'echo c > /proc/sysrq-trigger'");
-    server.wait_for(
-        "partitiond --format json show db | grep -q '\"restarts\": *1' && \
-         partitiond wait db --for=ready --timeout 1s",
-        Duration::from_secs(60),
-    );
-    assert_ne!(server.boot_ids(&["db"]), first, "it is another boot");
-    // Once was allowed.
-    server.try_sh("timeout 10 partitiond exec db -- sh -c 'echo c > /proc/sysrq-trigger'");
-    server.sh("partitiond wait db --for=ended --timeout 60s");
-    std::thread::sleep(Duration::from_secs(3));
-    assert_eq!(server.partition("db")["phase"], "ended");
-    server.sh("partitiond down");
+    scenario(|| {
+        let server = Server::start(&Setup { images: &["linux-6.1-cloud"], ..Setup::default() });
+        server.write(
+            "/cluster.ron",
+            r#"Cluster(trust: Mutual, partitions: {
+                "db": (image: "linux-6.1-cloud", restart: OnFailure(max: 1, within: "10min")),
+            })"#,
+        );
+        server.sh("partitiond up /cluster.ron");
+        let first = server.boot_ids(&["db"]);
+        server.try_sh("timeout 10 partitiond exec db -- sh -c 'echo c > /proc/sysrq-trigger'");
+        server.wait_for(
+            "partitiond --format json show db | grep -q '\"restarts\": *1' && \
+             partitiond wait db --for=ready --timeout 1s",
+            Duration::from_secs(60),
+        );
+        assert_ne!(server.boot_ids(&["db"]), first, "it is another boot");
+        // Once was allowed.
+        server.try_sh("timeout 10 partitiond exec db -- sh -c 'echo c > /proc/sysrq-trigger'");
+        server.sh("partitiond wait db --for=ended --timeout 60s");
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(server.partition("db")["phase"], "ended");
+        server.sh("partitiond down");
+    });
 }

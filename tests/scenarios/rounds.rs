@@ -1,25 +1,27 @@
 //! Twenty times up and down: nothing is worn out, nothing is left behind.
 
-use scenarios::{Server, Setup};
+use scenarios::{Server, Setup, scenario};
 
 #[test]
 fn twenty_rounds_leave_the_host_as_it_was() {
-    let server = Server::start(&Setup {
-        images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-        ..Setup::default()
+    scenario(|| {
+        let server = Server::start(&Setup {
+            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
+            ..Setup::default()
+        });
+        let before = server.state();
+        server.write(
+            "/cluster.ron",
+            r#"Cluster(trust: Mutual, partitions: {
+                "one": (image: "linux-6.1-cloud", cpus: Count(2), memory: "256MiB"),
+                "two": (image: "linux-6.12-cloud", memory: "256MiB"),
+            })"#,
+        );
+        for round in 1..=20 {
+            server.sh("partitiond up /cluster.ron");
+            assert_eq!(server.sh("cat /sys/devices/system/cpu/online"), "0", "round {round}");
+            server.sh("partitiond down");
+            assert_eq!(server.state(), before, "round {round}");
+        }
     });
-    let before = server.state();
-    server.write(
-        "/cluster.ron",
-        r#"Cluster(trust: Mutual, partitions: {
-            "one": (image: "linux-6.1-cloud", cpus: Count(2), memory: "256MiB"),
-            "two": (image: "linux-6.12-cloud", memory: "256MiB"),
-        })"#,
-    );
-    for round in 1..=20 {
-        server.sh("partitiond up /cluster.ron");
-        assert_eq!(server.sh("cat /sys/devices/system/cpu/online"), "0", "round {round}");
-        server.sh("partitiond down");
-        assert_eq!(server.state(), before, "round {round}");
-    }
 }

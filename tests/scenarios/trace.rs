@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use rig::trace::{Access, Direction, Space};
-use scenarios::{Server, Setup};
+use scenarios::{Server, Setup, scenario};
 
 /// The partition's CPUs.
 const CPUS: [u32; 2] = [2, 3];
@@ -97,40 +97,45 @@ fn excess<'a>(
 
 #[test]
 fn a_partition_touches_only_what_is_known() {
-    // The host's kernel does nothing on these CPUs but let go of them: no tasks, no device's
-    // interrupts, and no comparison of clocks (which reads the HPET on each CPU in turn).
-    let server = Server::start(&Setup {
-        images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-        words: "isolcpus=2-3 irqaffinity=0-1 tsc=reliable",
-        ..Setup::default()
-    });
-    for image in ["linux-6.1-cloud", "linux-6.12-cloud"] {
-        server.write("/cluster.ron", &CLUSTER.replace("IMAGE", image));
-        let before = server.rig().accesses().map_or(0, |accesses| accesses.len());
-        server.rig().trace(true).unwrap();
-        // A sign in the record that it is kept: the host reads its RTC.
-        server.sh("taskset 1 cat /sys/class/rtc/rtc0/time");
-        server.sh("partitiond up /cluster.ron");
-        server.rig().trace(false).unwrap();
-        let accesses = server.rig().accesses().unwrap().split_off(before);
-        let sign = |access: &Access| access.cpu == Some(0) && access.address == 0x71;
-        assert!(accesses.iter().any(sign), "the record is kept");
-        let own = |access: &Access| access.cpu.is_some_and(|cpu| CPUS.contains(&cpu));
-        let own: Vec<Access> = accesses.into_iter().filter(own).collect();
+    scenario(|| {
+        // The host's kernel does nothing on these CPUs but let go of them: no tasks, no device's
+        // interrupts, and no comparison of clocks (which reads the HPET on each CPU in turn).
+        let server = Server::start(&Setup {
+            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
+            words: "isolcpus=2-3 irqaffinity=0-1 tsc=reliable",
+            ..Setup::default()
+        });
+        for image in ["linux-6.1-cloud", "linux-6.12-cloud"] {
+            server.write("/cluster.ron", &CLUSTER.replace("IMAGE", image));
+            let before = server.rig().accesses().map_or(0, |accesses| accesses.len());
+            server.rig().trace(true).unwrap();
+            // A sign in the record that it is kept: the host reads its RTC.
+            server.sh("taskset 1 cat /sys/class/rtc/rtc0/time");
+            server.sh("partitiond up /cluster.ron");
+            server.rig().trace(false).unwrap();
+            let accesses = server.rig().accesses().unwrap().split_off(before);
+            let sign = |access: &Access| access.cpu == Some(0) && access.address == 0x71;
+            assert!(accesses.iter().any(sign), "the record is kept");
+            let own = |access: &Access| access.cpu.is_some_and(|cpu| CPUS.contains(&cpu));
+            let own: Vec<Access> = accesses.into_iter().filter(own).collect();
 
-        let excess_of_all = excess(&own, ALLOWED.iter());
-        assert!(excess_of_all.is_empty(), "{image} touches what it should not: {excess_of_all:#?}");
-        // Nothing is allowed that does not occur: without any one entry the boot would be refused.
-        for (index, entry) in ALLOWED.iter().enumerate() {
-            let others = ALLOWED.iter().enumerate().filter(|(at, _)| *at != index);
-            let missed = excess(&own, others.map(|(_, allowed)| allowed));
+            let excess_of_all = excess(&own, ALLOWED.iter());
             assert!(
-                !missed.is_empty(),
-                "{image}: no {:?} of port {:#x}",
-                entry.direction,
-                entry.port
+                excess_of_all.is_empty(),
+                "{image} touches what it should not: {excess_of_all:#?}"
             );
+            // Nothing is allowed that does not occur: without any one entry the boot would be refused.
+            for (index, entry) in ALLOWED.iter().enumerate() {
+                let others = ALLOWED.iter().enumerate().filter(|(at, _)| *at != index);
+                let missed = excess(&own, others.map(|(_, allowed)| allowed));
+                assert!(
+                    !missed.is_empty(),
+                    "{image}: no {:?} of port {:#x}",
+                    entry.direction,
+                    entry.port
+                );
+            }
+            server.sh("partitiond down");
         }
-        server.sh("partitiond down");
-    }
+    });
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenarios::{Server, Setup};
+use scenarios::{Server, Setup, scenario};
 
 const CLUSTER: &str = r#"Cluster(
     trust: Mutual,
@@ -15,6 +15,10 @@ const CLUSTER: &str = r#"Cluster(
 
 /// Brings two kernels up on a third, looks at each from inside, and takes them down again.
 fn side_by_side(host: &'static str, images: &'static [&'static str], releases: [&str; 3]) {
+    scenario(|| try_side_by_side(host, images, releases));
+}
+
+fn try_side_by_side(host: &'static str, images: &'static [&'static str], releases: [&str; 3]) {
     let server = Server::start(&Setup { host, images, ..Setup::default() });
     let before = server.state();
     assert!(server.sh("uname -r").starts_with(releases[0]), "the host's kernel");
