@@ -17,9 +17,6 @@ pub const TABLES: Bytes = Bytes::mib(1);
 /// x86-64 (arch/x86/Kconfig), and the size of the pages that map it at first.
 pub const KERNEL_ALIGNMENT: u64 = 2 << 20;
 
-/// Left free behind the kernel for what it allocates before it knows its memory map.
-const KERNEL_SLACK: u64 = 16 << 20;
-
 const BOOT_PARAMS: u64 = 0x1000;
 const COMMAND_LINE: u64 = 0x2000;
 const SETUP_DATA: u64 = 0x3000;
@@ -81,8 +78,8 @@ impl Layout {
     /// [`LayoutError`] where something has no room.
     pub fn new(segments: &[Segment], kernel: Bytes, initramfs: Bytes) -> Result<Self, LayoutError> {
         let mailbox_size = protocol::mailbox::SIZE as u64;
-        let kernel_room = kernel.0.saturating_add(KERNEL_SLACK);
-        let needed = kernel_room.saturating_add(KERNEL_ALIGNMENT + mailbox_size);
+        // What an ELF kernel takes in memory includes all that it uses before it knows its memory map.
+        let needed = kernel.0.saturating_add(KERNEL_ALIGNMENT + mailbox_size);
         let main = segments
             .iter()
             .copied()
@@ -93,7 +90,7 @@ impl Layout {
         }
         let kernel = Segment {
             start: PhysAddr((main.start.0 + TABLES.0).next_multiple_of(KERNEL_ALIGNMENT)),
-            size: Bytes(kernel_room),
+            size: kernel,
         };
         let mailbox =
             Segment { start: PhysAddr(main.end().0 - mailbox_size), size: Bytes(mailbox_size) };
@@ -172,7 +169,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         assert!(matches!(
-            Layout::new(&[segment(64, 64)], Bytes::mib(60), Bytes::mib(1)),
+            Layout::new(&[segment(64, 62)], Bytes::mib(60), Bytes::mib(1)),
             Err(LayoutError::Kernel { .. })
         ));
         assert!(matches!(

@@ -84,6 +84,14 @@ pub fn add(
     Ok(added)
 }
 
+/// Adds as many pages as can be had without trouble, at most `wanted`; returns how many.
+pub fn add_some(node: NodeId, size: PageSize, wanted: u64) -> u64 {
+    let pool = Pool { node, size };
+    let Ok(before) = pool.total() else { return 0 };
+    let _ = pool.set_total(before.saturating_add(wanted));
+    pool.total().unwrap_or(before).saturating_sub(before)
+}
+
 /// Takes pages away that were added.
 ///
 /// # Errors

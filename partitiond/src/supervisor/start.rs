@@ -1,12 +1,17 @@
 //! Starting a partition: what it takes is written down, then taken, then its keeper does the rest.
+//!
+//! A kernel needs some 60 MiB in one piece. On a host that has run for a while the first huge pages
+//! that its kernel finds are scattered left-overs, and those that it has to break out of larger
+//! blocks come last; a pool gives its newest pages first. So for the moment of a start the pool gets
+//! more pages than the partition takes: it takes the good ones, and the left-overs go back.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use boot::bare::{Cpu, NodeShare, PageSize};
+use boot::bare::{Cpu, NodeShare, PageSize, Step};
 use boot::units::{Bytes, NodeId};
 
 use super::kept::Kept;
@@ -38,7 +43,9 @@ impl Supervisor {
             let _ = self.release(&name);
             return Err(error);
         }
+        let scratch = self.add_scratch(&entry);
         self.kept().insert(name.clone(), Kept::new(entry));
+        tokio::spawn(self.clone().remove_scratch(name.clone(), scratch));
         self.events.tell(Some(&name), "starting", "it is being started".to_owned(), Vec::new());
         if let Err(error) = self.spawn_keeper(&name) {
             let _ = self.release(&name);
@@ -108,8 +115,66 @@ impl Supervisor {
         written.map_err(|error| failed(&error))
     }
 
-    /// Free huge pages that belong to partitions whose keepers have not taken them yet.
+    /// Adds pages that a start may leave over, as many as it takes where there are so many.
+    fn add_scratch(&self, entry: &Entry) -> Vec<PoolPages> {
+        const MOST: Bytes = Bytes::mib(512);
+        let size = entry.spec.bare.page_size;
+        let shares = entry.spec.bare.memory.iter();
+        let pages = shares.map(|share| {
+            let wanted = share.size.min(MOST).0 / size.bytes().0;
+            PoolPages { node: share.node, size, count: host::add_some(share.node, size, wanted) }
+        });
+        let pages: Vec<_> = pages.collect();
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        for added in &pages {
+            *scratch.entry((added.node, size.bytes())).or_default() += added.count;
+        }
+        pages
+    }
+
+    /// Takes them away once the partition has its memory, or will never have.
+    async fn remove_scratch(self: Arc<Self>, name: String, pages: Vec<PoolPages>) {
+        let mut changes = self.changed.subscribe();
+        let starting = || {
+            let kept = self.kept();
+            let Some(kept) = kept.get(&name) else { return false };
+            let allocated = kept.report.step.as_deref().is_some_and(|step| {
+                ![Step::TakeCpus, Step::Memory]
+                    .map(|step| step.to_string())
+                    .contains(&step.to_owned())
+            });
+            kept.report.phase == Phase::Starting && !allocated
+        };
+        while starting() && changes.changed().await.is_ok() {}
+        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        for added in pages {
+            if let Some(floor) = self.pool_floor(added.node, added.size)
+                && let Ok(total) = host::total(added.node, added.size)
+            {
+                let goal = total.saturating_sub(added.count).max(floor);
+                let _ = host::restore_total(added.node, added.size, goal);
+            }
+            if let Some(count) = scratch.get_mut(&(added.node, added.size.bytes())) {
+                *count = count.saturating_sub(added.count);
+            }
+        }
+    }
+
+    /// The least that a pool must hold: what the host had and what the ledger added. `None` where no
+    /// partition is left, and the pool is as it was.
+    fn pool_floor(&self, node: NodeId, size: PageSize) -> Option<u64> {
+        let ledger = self.ledger();
+        let added = ledger.partitions.values().flat_map(|entry| &entry.hugepages);
+        let pools = ledger.before.as_ref()?.hugepages.iter().chain(added);
+        let same = pools.filter(|pool| pool.node == node && pool.size == size);
+        Some(same.map(|pool| pool.count).sum())
+    }
+
+    /// Free huge pages that belong to partitions whose keepers have not taken them yet, or that are
+    /// about to go.
     fn promised(&self, but: &str, node: NodeId, size: PageSize) -> u64 {
+        let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
+        let scratch = scratch.get(&(node, size.bytes())).copied().unwrap_or_default();
         let kept = self.kept();
         let waiting = kept.iter().filter(|(name, kept)| {
             *name != but && kept.report.phase == Phase::Starting && kept.is_alive()
@@ -120,7 +185,8 @@ impl Supervisor {
             .flat_map(|(_, kept)| &kept.entry.spec.bare.memory)
             .filter(|share| share.node == node)
             .map(|share| share.size.0 / size.bytes().0)
-            .sum()
+            .sum::<u64>()
+            .saturating_add(scratch)
     }
 
     /// Starts a keeper for the partition; it goes on when we end.

@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use vm_memory::mmap::MmapRegionBuilder;
 use vm_memory::{GuestAddress, GuestRegionMmap};
@@ -157,6 +158,14 @@ impl HugetlbFile {
 
     /// Allocates every page, each share on its node.
     fn fill(&self, shares: &[NodeShare]) -> Result<(), HugetlbError> {
+        // One partition at a time: two that took pages in turns would both get scattered ones.
+        let folder = self.path.parent().unwrap_or(&self.path);
+        let _alone = File::open(folder)
+            .and_then(|folder| {
+                Flock::lock(folder, FlockArg::LockExclusive)
+                    .map_err(|(_, error)| io::Error::from(error))
+            })
+            .map_err(file_error(folder, "locked"))?;
         self.file.set_len(self.size.0).map_err(file_error(&self.path, "enlarged"))?;
         let mut offset = 0;
         for share in shares {
