@@ -17,6 +17,6 @@ pub use instance::{Failure, Guard, Instance, Record, Request, Spec, StartError, 
 pub use low_memory::{LowMemory, LowWindow, NoWindow};
 pub use real_mode::RealModeCode;
 pub use sys::{
-    DevMemError, HotplugError, HugetlbError, HugetlbFile, LowMemoryError, NodeShare, PageSize,
+    DevMemError, HotplugError, HugetlbError, HugetlbFile, LowMemoryError, NodeShare, PageSize, Run,
     TscClock, is_online, read_low_memory,
 };

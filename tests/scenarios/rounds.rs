@@ -13,8 +13,8 @@ fn twenty_rounds_leave_the_host_as_it_was() {
         server.write(
             "/cluster.ron",
             r#"Cluster(trust: Mutual, partitions: {
-                "one": (image: "linux-6.1-cloud", cpus: Count(2)),
-                "two": (image: "linux-6.12-cloud"),
+                "one": (image: "linux-6.1-cloud", cpus: Count(2), memory: "256MiB"),
+                "two": (image: "linux-6.12-cloud", memory: "256MiB"),
             })"#,
         );
         for round in 1..=20 {

@@ -16,7 +16,7 @@ use super::cpus::{Cpu, CpuError, Starter, Stopped};
 use super::low_memory::{LowWindow, RAM};
 use super::real_mode::{RealModeCode, restart_guard};
 use super::sys::{
-    DevMemError, HugetlbError, HugetlbFile, NodeShare, PageSize, PhysicalWindow, TscClock,
+    DevMemError, HugetlbError, HugetlbFile, NodeShare, PageSize, PhysicalWindow, Run, TscClock,
 };
 use super::trampoline::{self, Destination, Progress};
 use crate::acpi;
@@ -57,6 +57,8 @@ pub struct Spec {
 pub struct Record {
     /// What it is made of.
     pub spec: Spec,
+    /// Where the pages of its memory file lie.
+    pub runs: Vec<Run>,
     /// Where everything lies.
     pub layout: Layout,
     /// Where its kernel was linked to be.
@@ -204,7 +206,7 @@ impl Instance {
         let stopped = spec.starter.take(&spec.cpus).map_err(|error| failed(error.into()))?;
 
         let failed = at(Step::Memory);
-        let (memory, segments) = allocate(&spec, &stopped).map_err(failed)?;
+        let (memory, segments, runs) = allocate(&spec, &stopped).map_err(failed)?;
 
         let failed = at(Step::Load);
         let loaded = load(&spec, &memory, &segments).map_err(failed)?;
@@ -219,8 +221,14 @@ impl Instance {
             .map_err(|error| failed(error.into()))?;
 
         let log = loaded.anchor.ok();
-        let record =
-            Record { spec, layout: loaded.layout, linked_at: loaded.linked_at, log, command_line };
+        let record = Record {
+            spec,
+            runs,
+            layout: loaded.layout,
+            linked_at: loaded.linked_at,
+            log,
+            command_line,
+        };
         let log = kernel_log(&record);
         Ok(Self { record, memory, low, guard: Guard::Waiting, log })
     }
@@ -231,7 +239,7 @@ impl Instance {
     ///
     /// [`StartError`] where its memory or low memory cannot be reached.
     pub fn adopt(record: Record) -> Result<Self, StartError> {
-        let file = HugetlbFile::open(&record.spec.memory_file, record.spec.page_size)?;
+        let file = HugetlbFile::open(&record.spec.memory_file, &record.runs)?;
         let (memory, segments) = file.map()?;
         if segments != record.layout.segments {
             return Err(StartError::DoesNotFit("the memory file found"));
@@ -368,13 +376,13 @@ impl Instance {
 fn allocate(
     spec: &Spec,
     _stopped: &Stopped,
-) -> Result<(PartitionMemory, Vec<Segment>), StartError> {
+) -> Result<(PartitionMemory, Vec<Segment>, Vec<Run>), StartError> {
     let file = HugetlbFile::create(&spec.memory_file, spec.page_size, &spec.memory)?;
     let (memory, segments) = file.map()?;
     if segments.len() > boot_params::MAX_SEGMENTS {
         return Err(TooFragmented(segments.len()).into());
     }
-    Ok((memory, segments))
+    Ok((memory, segments, file.runs().to_vec()))
 }
 
 struct Loaded {

@@ -10,7 +10,7 @@ mod tsc;
 
 pub use cpu_hotplug::{HotplugError, is_online, set_online};
 pub use dev_mem::{DevMemError, PhysicalWindow, lock_low_memory};
-pub use hugetlb::{HugetlbError, HugetlbFile, NodeShare, PageSize};
+pub use hugetlb::{HugetlbError, HugetlbFile, NodeShare, PageSize, Run};
 pub use low_memory::{LowMemoryError, read_low_memory};
 pub use msr::{Msr, MsrError};
 pub use pinned::on_cpu;

@@ -92,8 +92,15 @@ pub enum HugetlbError {
 pub struct HugetlbFile {
     path: PathBuf,
     file: File,
-    page_size: PageSize,
-    size: Bytes,
+    runs: Vec<Run>,
+}
+
+/// Pages that follow each other physically and in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Run {
+    physical: PhysAddr,
+    offset: u64,
+    length: u64,
 }
 
 impl HugetlbFile {
@@ -108,7 +115,6 @@ impl HugetlbFile {
         page_size: PageSize,
         shares: &[NodeShare],
     ) -> Result<Self, HugetlbError> {
-        let size = shares.iter().fold(0_u64, |sum, share| sum.saturating_add(share.size.0));
         for share in shares {
             if share.size.0 % page_size.bytes().0 != 0 {
                 return Err(HugetlbError::Uneven(share.size, page_size.bytes()));
@@ -121,8 +127,8 @@ impl HugetlbFile {
             _ => {}
         }
         let file = open(path, OpenOptions::new().create_new(true))?;
-        let made = Self { path: path.to_owned(), file, page_size, size: Bytes(size) };
-        match made.fill(shares) {
+        let mut made = Self { path: path.to_owned(), file, runs: Vec::new() };
+        match made.fill(page_size.bytes().0, shares) {
             Ok(()) => Ok(made),
             Err(error) => {
                 let _ = fs::remove_file(path);
@@ -131,15 +137,19 @@ impl HugetlbFile {
         }
     }
 
-    /// Opens a file that was made before.
+    /// Opens a file that was made before, whose pages lie so.
     ///
     /// # Errors
     ///
     /// [`HugetlbError::File`] where it is not there.
-    pub fn open(path: &Path, page_size: PageSize) -> Result<Self, HugetlbError> {
+    pub fn open(path: &Path, runs: &[Run]) -> Result<Self, HugetlbError> {
         let file = open(path, &mut OpenOptions::new())?;
-        let size = file.metadata().map_err(file_error(path, "examined"))?.len();
-        Ok(Self { path: path.to_owned(), file, page_size, size: Bytes(size) })
+        Ok(Self { path: path.to_owned(), file, runs: runs.to_vec() })
+    }
+
+    /// Where its pages lie, in physical order.
+    pub fn runs(&self) -> &[Run] {
+        &self.runs
     }
 
     /// Gives the pages back to the host.
@@ -156,8 +166,9 @@ impl HugetlbFile {
         }
     }
 
-    /// Allocates every page, each share on its node.
-    fn fill(&self, shares: &[NodeShare]) -> Result<(), HugetlbError> {
+    /// Allocates each share on its node, and more where there is more; keeps those pages that lie in
+    /// the longest pieces, and gives the others back.
+    fn fill(&mut self, page: u64, shares: &[NodeShare]) -> Result<(), HugetlbError> {
         // One partition at a time: two that took pages in turns would both get scattered ones.
         let folder = self.path.parent().unwrap_or(&self.path);
         let _alone = File::open(folder)
@@ -166,15 +177,41 @@ impl HugetlbFile {
                     .map_err(|(_, error)| io::Error::from(error))
             })
             .map_err(file_error(folder, "locked"))?;
-        self.file.set_len(self.size.0).map_err(file_error(&self.path, "enlarged"))?;
-        let mut offset = 0;
+        let mut start = 0;
         for share in shares {
-            allocate(&self.file, offset, share.size.0, share.node).map_err(|source| {
-                HugetlbError::NoPages { size: share.size, node: share.node, source }
-            })?;
-            offset += share.size.0;
+            let no_pages =
+                |source| HugetlbError::NoPages { size: share.size, node: share.node, source };
+            allocate(&self.file, start, share.size.0, share.node).map_err(no_pages)?;
+            let mut end = start + share.size.0;
+            while end - start < share.size.0.saturating_mul(2)
+                && allocate(&self.file, end, page, share.node).is_ok()
+            {
+                end += page;
+            }
+            let (mut kept, left) = choose(self.pages(page, start, end)?, page, share.size.0);
+            for offset in left {
+                punch(&self.file, offset, page).map_err(file_error(&self.path, "trimmed"))?;
+            }
+            self.runs.append(&mut kept);
+            start = end;
         }
+        self.runs.sort_unstable_by_key(|run| run.physical);
         Ok(())
+    }
+
+    /// Where the pages of a range of the file lie physically: address and offset, ascending.
+    fn pages(&self, page: u64, start: u64, end: u64) -> Result<Vec<(u64, u64)>, HugetlbError> {
+        let mapping = Mapping::of_file(&self.file, start, end - start)
+            .map_err(file_error(&self.path, "mapped"))?;
+        mapping.touch(page);
+        let pagemap = File::open("/proc/self/pagemap").map_err(|_| HugetlbError::Hidden)?;
+        let mut pages = Vec::new();
+        for offset in (0..end - start).step_by(page as usize) {
+            let address = mapping.pointer.as_ptr() as u64 + offset;
+            pages.push((physical(&pagemap, address)?, start + offset));
+        }
+        pages.sort_unstable();
+        Ok(pages)
     }
 
     /// Maps the memory in physical order.
@@ -183,18 +220,19 @@ impl HugetlbFile {
     ///
     /// [`HugetlbError`] where physical addresses are hidden from us.
     pub fn map(&self) -> Result<(PartitionMemory, Vec<Segment>), HugetlbError> {
-        let runs = self.runs()?;
+        let runs = &self.runs;
+        let size = runs.iter().fold(0, |sum, run| sum + run.length);
         let mut segments: Vec<Segment> = Vec::new();
-        for run in &runs {
+        for run in runs {
             match segments.last_mut() {
                 Some(last) if last.end() == run.physical => last.size.0 += run.length,
                 _ => segments.push(Segment { start: run.physical, size: Bytes(run.length) }),
             }
         }
-        let page = self.page_size.bytes().0;
-        let area = Mapping::reserve(self.size.0, page).map_err(file_error(&self.path, "mapped"))?;
+        let area = Mapping::reserve(size, PageSize::Giant.bytes().0)
+            .map_err(file_error(&self.path, "mapped"))?;
         let mut at = 0;
-        for run in &runs {
+        for run in runs {
             area.place(at, &self.file, run.offset, run.length)
                 .map_err(file_error(&self.path, "mapped"))?;
             at += run.length;
@@ -224,34 +262,46 @@ impl HugetlbFile {
             .map_err(|error| HugetlbError::Regions(error.to_string()))?;
         Ok((memory, segments))
     }
+}
 
-    /// The pages in physical order, those together that follow each other in the file too.
-    fn runs(&self) -> Result<Vec<Run>, HugetlbError> {
-        let page = self.page_size.bytes().0;
-        let mapping = Mapping::of_file(&self.file, 0, self.size.0)
-            .map_err(file_error(&self.path, "mapped"))?;
-        mapping.touch(page);
-        let pagemap = File::open("/proc/self/pagemap").map_err(|_| HugetlbError::Hidden)?;
-        let mut pages = Vec::new();
-        for offset in (0..self.size.0).step_by(page as usize) {
-            let address = mapping.pointer.as_ptr() as u64 + offset;
-            pages.push((physical(&pagemap, address)?, offset));
-        }
-        pages.sort_unstable();
-        let mut runs: Vec<Run> = Vec::new();
-        for (physical, offset) in pages {
-            match runs.last_mut() {
-                Some(run)
-                    if run.physical.0 + run.length == physical
-                        && run.offset + run.length == offset =>
-                {
-                    run.length += page;
-                }
-                _ => runs.push(Run { physical: PhysAddr(physical), offset, length: page }),
+/// Of pages by physical address and offset (ascending), those in the longest physical pieces, `wanted`
+/// bytes of them, as runs; and the offsets of the others.
+fn choose(pages: Vec<(u64, u64)>, page: u64, wanted: u64) -> (Vec<Run>, Vec<u64>) {
+    let mut pieces: Vec<Vec<(u64, u64)>> = Vec::new();
+    for next in pages {
+        match pieces.last_mut() {
+            Some(piece) if piece.last().is_some_and(|last| last.0 + page == next.0) => {
+                piece.push(next);
             }
+            _ => pieces.push(vec![next]),
         }
-        Ok(runs)
     }
+    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
+    let count = (wanted / page) as usize;
+    let mut kept: Vec<(u64, u64)> = pieces.into_iter().flatten().collect();
+    let left =
+        kept.split_off(count.min(kept.len())).into_iter().map(|(_, offset)| offset).collect();
+    kept.sort_unstable();
+    let mut runs: Vec<Run> = Vec::new();
+    for (physical, offset) in kept {
+        match runs.last_mut() {
+            Some(run)
+                if run.physical.0 + run.length == physical && run.offset + run.length == offset =>
+            {
+                run.length += page;
+            }
+            _ => runs.push(Run { physical: PhysAddr(physical), offset, length: page }),
+        }
+    }
+    (runs, left)
+}
+
+/// Gives a page of the file back.
+fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+    // SAFETY: no pointers are passed.
+    let result = unsafe { libc::fallocate(file.as_raw_fd(), mode, offset as i64, length as i64) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// Allocates (and zeroes) a range of the file on `node` and nowhere else. Unlike a page fault, this
@@ -282,12 +332,6 @@ fn memory_policy(node: Option<NodeId>) -> io::Result<()> {
     let result =
         unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, pointer, mask.len() * 64 + 1) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-struct Run {
-    physical: PhysAddr,
-    offset: u64,
-    length: u64,
 }
 
 /// The physical address behind a mapped one (Documentation/admin-guide/mm/pagemap.rst).
@@ -414,4 +458,24 @@ fn open(path: &Path, options: &mut OpenOptions) -> Result<File, HugetlbError> {
 
 fn file_error(path: &Path, action: &'static str) -> impl Fn(io::Error) -> HugetlbError {
     move |source| HugetlbError::File { path: path.to_owned(), action, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_pieces_are_kept() {
+        let page = 2 << 20;
+        let at = |numbers: &[u64]| {
+            numbers.iter().enumerate().map(|(n, at)| (at * page, n as u64 * page)).collect()
+        };
+        let (runs, left) = choose(at(&[1, 3, 5, 6, 7, 8, 12, 13]), page, 5 * page);
+        let kept: Vec<_> =
+            runs.iter().map(|run| (run.physical.0 / page, run.length / page)).collect();
+        assert_eq!(kept, [(5, 4), (12, 1)]);
+        assert_eq!(left.len(), 3);
+        let (all, none) = choose(at(&[1, 3]), page, 2 * page);
+        assert_eq!((all.len(), none.len()), (2, 0));
+    }
 }
