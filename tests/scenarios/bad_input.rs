@@ -267,8 +267,8 @@ fn images_that_cannot_be_built(server: &Server, before: &Witness) {
     let cache = provide::cache_dir().unwrap();
     let package = "linux-image-6.12-cloud-amd64";
     let kernel = provide::kernel(package, "bookworm-backports", &cache, &()).unwrap();
-    put(&kernel.image, "/work/vmlinuz");
-    server.sh("mkdir -p /work/root/bin; cp /bin/busybox /work/root/bin/");
+    put(&kernel.image, "/build/vmlinuz");
+    server.sh("mkdir -p /build/root/bin; cp /bin/busybox /build/root/bin/");
 
     let kernels: [(&str, &[&str]); 4] = [
         // Without XLF_KERNEL_64 (boot protocol, offset 0x236).
@@ -281,10 +281,10 @@ fn images_that_cannot_be_built(server: &Server, before: &Witness) {
         ("cp root/bin/busybox bad", &["kernel"]),
     ];
     let definition = r#"(kernel: File("bad"), rootfs: Directory("root"))"#;
-    server.write("/work/image.ron", definition);
+    server.write("/build/image.ron", definition);
     for (make, says) in kernels {
-        server.sh(&format!("cd /work; {make}"));
-        refused(server, before, "partitiond image build /work/image.ron", FAILED, says);
+        server.sh(&format!("cd /build; {make}"));
+        refused(server, before, "partitiond image build /build/image.ron", FAILED, says);
     }
 
     let tars: [(&str, &[&str]); 4] = [
@@ -297,8 +297,8 @@ fn images_that_cannot_be_built(server: &Server, before: &Witness) {
     make_tars(server);
     for (tar, says) in tars {
         let definition = r#"(kernel: File("vmlinuz"), rootfs: Tar("TAR"))"#.replace("TAR", tar);
-        server.write("/work/image.ron", &definition);
-        refused(server, before, "partitiond image build /work/image.ron", FAILED, says);
+        server.write("/build/image.ron", &definition);
+        refused(server, before, "partitiond image build /build/image.ron", FAILED, says);
     }
     for (line, says) in [
         ("partitiond image build linux-6.12-clout", "no definition `linux-6.12-clout`"),
@@ -307,7 +307,7 @@ fn images_that_cannot_be_built(server: &Server, before: &Witness) {
     ] {
         refused(server, before, line, NOT_FOUND, &[says]);
     }
-    server.sh("rm -r /work /tar");
+    server.sh("rm -r /build /tar");
 }
 
 /// Archives as no `tar` makes them.
