@@ -15,8 +15,7 @@ FUZZ ?= 60
 help:
 	@echo "make demo       divide a virtual server, and leave it to be tried"
 	@echo "make test       everything that CI runs"
-	@echo "make soak       every pair of kernels, and other long runs"
-	@echo "make bench      benchmarks, written to docs/benchmarks.md"
+	@echo "make soak       the fuzz targets, ten minutes each"
 	@echo "make programs   the programs, in $(BUILT)"
 	@echo "make clean      remove what was built"
 
@@ -66,8 +65,7 @@ fuzz: setup
 	tests/fuzz/run.sh $(FUZZ)
 
 .PHONY: soak
-soak: programs
-	cargo test --quiet -p scenarios $(SERIAL) --ignored
+soak: setup
 	tests/fuzz/run.sh 600
 
 .PHONY: man
