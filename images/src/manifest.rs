@@ -73,8 +73,8 @@ pub struct Manifest {
     /// The parts of the initramfs, each an uncompressed cpio archive (newc), in the order in which
     /// they are laid behind each other in memory.
     pub initramfs: Vec<Blob>,
-    /// Words for the kernel's command line, behind what the back end needs and before what the
-    /// cluster file adds.
+    /// Words for the kernel's command line; what the cluster file adds comes behind them, and what
+    /// the back end needs last.
     #[serde(default)]
     pub cmdline: String,
     /// The profile for a partition that names none.

@@ -78,8 +78,7 @@ impl Supervisor {
             }
         }
         // A keeper that lives but does not listen yet holds the lock; one that has not come that far
-        // finds it taken, and goes.
-        // Without a directory there has been no keeper yet, and there can be none.
+        // finds it taken, and goes. Without a directory there has been no keeper yet, and there can be none.
         let lock = match keeper::take_lock(&dir) {
             Ok(lock) => Some(lock),
             Err(keeper::KeeperError::Taken) => return TakenUp::ByKeeper,
