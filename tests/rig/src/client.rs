@@ -223,5 +223,9 @@ pub fn get(socket: &Path, remote: &Path, local: &Path) -> Result<(), ClientError
 
 /// Ends the machine; returns when nothing of it is left.
 pub fn stop(socket: &Path) -> Result<(), ClientError> {
-    done(&mut request(socket, &Request::Stop)?)
+    let mut connection = request(socket, &Request::Stop)?;
+    done(&mut connection)?;
+    // It stays open for as long as the keeper's process lives.
+    io::copy(&mut connection, &mut io::sink())?;
+    Ok(())
 }

@@ -77,20 +77,29 @@ fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> KeeperError {
 /// Where the keeper itself could not work. That the machine did not come up is told through
 /// `events`.
 pub fn keep(dir: RigDir, lock: OwnedFd, events: UnixStream) -> io::Result<()> {
+    keep_until_stopped(dir, lock, events).map(drop)
+}
+
+/// Gives the connection of whoever stopped it, who waits until that is closed.
+fn keep_until_stopped(
+    dir: RigDir,
+    lock: OwnedFd,
+    events: UnixStream,
+) -> io::Result<Option<UnixStream>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result =
         tokio::task::LocalSet::new().block_on(&runtime, boot::boot_and_serve(&dir, events));
     // What the rig leaves is gone before its name is free again.
     let removed = dir.remove().map_err(io::Error::other);
     drop(lock);
-    let client = result?;
+    let mut client = result?;
     removed?;
-    if let Some(mut client) = client {
+    if let Some(client) = &mut client {
         client.set_nonblocking(false)?;
         // It may have gone, having asked.
-        let _ = wire::write(&mut client, &Reply::Done);
+        let _ = wire::write(client, &Reply::Done);
     }
-    Ok(())
+    Ok(client)
 }
 
 /// The whole of a keeper process: the folder of the rig is its argument, the lock its standard
@@ -107,7 +116,10 @@ pub fn keep_as_process(dir: &Path) -> io::Result<()> {
     let null = File::options().read(true).write(true).open("/dev/null")?;
     nix::unistd::dup2_stdin(&null)?;
     nix::unistd::dup2_stdout(&null)?;
-    keep(RigDir::new(dir.to_owned()), lock, UnixStream::from(events))
+    let client = keep_until_stopped(RigDir::new(dir.to_owned()), lock, UnixStream::from(events))?;
+    // The kernel closes it, when nothing else of this process is left.
+    std::mem::forget(client);
+    Ok(())
 }
 
 fn read_spec(dir: &RigDir) -> Result<RigSpec, KeeperError> {
