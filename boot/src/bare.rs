@@ -6,6 +6,7 @@
 //! but runs with full privilege.
 
 mod cpus;
+mod host_kernel;
 mod instance;
 mod low_memory;
 mod real_mode;

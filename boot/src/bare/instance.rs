@@ -256,6 +256,7 @@ impl Instance {
     ///
     /// [`StartError`] where CPUs cannot be stopped; the memory is kept then.
     pub fn reclaim(spec: &Spec) -> Result<(), StartError> {
+        spec.starter.mend()?;
         let ours: Vec<Cpu> =
             spec.cpus.iter().copied().filter(|cpu| !super::is_online(cpu.id)).collect();
         if !ours.is_empty() {
