@@ -44,6 +44,12 @@ const SOFT_OFF: u8 = 5;
 /// this one. Earlier kernels skip it because of `disable_cpu_apicid=` on the command line.
 pub const PHANTOM: ApicId = ApicId(254);
 
+/// The interrupt of the SCI. Nothing raises it here; but a kernel without an I/O APIC marks it as
+/// level-triggered in the machine's ELCR all the same (`acpi_pic_sci_set_trigger`,
+/// arch/x86/kernel/acpi/boot.c). Number 9 is the SCI of PCs, and level-triggered there anyway.
+/// Zero would be the timer.
+const SCI: u16 = 9;
+
 /// Physical base of every local APIC in xAPIC mode.
 const LOCAL_APIC: u32 = 0xfee0_0000;
 
@@ -113,6 +119,7 @@ fn fadt(dsdt: PhysAddr, description: &Description<'_>) -> impl Aml {
         // that the host's CPUs answer to as well, and interrupts leak into the other kernel.
         .flag(Flags::ForceApicPhysicalDestinationMode)
         .flag(Flags::HwReducedAcpi);
+    fadt.sci_int = SCI.into();
     fadt.iapc_boot_arch = (boot_arch::VGA_NOT_PRESENT
         | boot_arch::MSI_NOT_SUPPORTED
         | boot_arch::CMOS_RTC_NOT_PRESENT)

@@ -6,17 +6,21 @@
 //! but runs with full privilege.
 
 mod cpus;
+mod host_kernel;
 mod instance;
+mod load;
 mod low_memory;
 mod real_mode;
+mod spec;
 mod sys;
 mod trampoline;
 
 pub use cpus::{Cpu, CpuError, Starter, Stopped};
-pub use instance::{Failure, Guard, Instance, Record, Request, Spec, StartError, Step};
+pub use instance::{Guard, Instance, Request};
 pub use low_memory::{LowMemory, LowWindow, NoWindow};
 pub use real_mode::RealModeCode;
+pub use spec::{Failure, Record, Spec, StartError, Step};
 pub use sys::{
-    DevMemError, HotplugError, HugetlbError, HugetlbFile, LowMemoryError, NodeShare, PageSize, Run,
-    TscClock, is_online, read_low_memory,
+    DevMemError, HotplugError, HugetlbError, LowMemoryError, MapError, NodeShare, PageSize,
+    ReservedError, Run, TscClock, is_online, read_low_memory,
 };

@@ -5,6 +5,7 @@ pub mod acpi;
 pub mod bare;
 pub mod boot_params;
 pub mod command_line;
+pub mod iomem;
 pub mod kernel;
 pub mod kernel_log;
 pub mod layout;

@@ -22,4 +22,13 @@ impl Segment {
     pub fn end(self) -> PhysAddr {
         PhysAddr(self.start.0.saturating_add(self.size.0))
     }
+    /// Whether all of `other` lies in it.
+    pub fn contains(self, other: Self) -> bool {
+        self.start <= other.start && other.end() <= self.end()
+    }
+
+    /// Whether some of `other` lies in it.
+    pub fn overlaps(self, other: Self) -> bool {
+        self.start < other.end() && other.start < self.end()
+    }
 }

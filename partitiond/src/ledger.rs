@@ -143,6 +143,36 @@ impl Ledger {
     ///
     /// [`boot::bare::NoWindow`] where there is none.
     pub fn free_window(&self, low: &LowMemory) -> Result<LowWindow, boot::bare::NoWindow> {
+        let mut low = low.clone();
+        // While it starts a CPU for a partition, the host's code is not to be recognised.
+        if let Some(Starter::HostKernel { code }) = self.starter {
+            low.host_code = Some(code);
+        }
         low.window(&self.windows())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use boot::bare::RealModeCode;
+
+    use super::*;
+    use crate::inventory::Shape;
+
+    #[test]
+    fn no_window_lies_on_the_hosts_code_while_that_is_redirected() {
+        let code = RealModeCode { base: 0x3_0000, trampoline: 0x3_1000, entry: [0; 5] };
+        let ledger = Ledger {
+            boot_id: String::new(),
+            machine: Machine::synthetic(Shape::default()),
+            starter: Some(Starter::HostKernel { code }),
+            before: None,
+            partitions: BTreeMap::new(),
+        };
+        // All that is to be seen while a CPU is being started: free pages, and no code.
+        let low =
+            LowMemory { free_pages: (0x2_8000..0x7_0000).step_by(4096).collect(), host_code: None };
+        assert_eq!(low.window(&[]).unwrap().trampoline(), 0x2_8000);
+        assert_eq!(ledger.free_window(&low).unwrap().trampoline(), 0x4_0000);
     }
 }

@@ -1,5 +1,7 @@
 //! A machine without x2APIC: the host's own kernel sends the interrupts that start a partition's CPU.
 
+#![allow(clippy::panic, reason = "a scenario ends where something does not work")]
+
 use rig::qemu::QemuVersion;
 use scenarios::{Server, Setup, scenario};
 
@@ -26,5 +28,32 @@ fn a_machine_in_xapic_mode_is_divided_too() {
             server.sh("partitiond down");
             assert_eq!(server.state(), before, "the host is as it was found");
         }
+
+        // Everybody dies in the moment in which the host's trampoline leads to the partition's, and
+        // before anything was written down of what runs.
+        server.sh("partitiond up /cluster.ron");
+        let number = |name: &str| -> u32 {
+            let text = server.sh(&format!(
+                "sed -n 's/.*[( ]{name}: \\([0-9]*\\).*/\\1/p' /var/lib/partitiond/ledger.ron | head -1"
+            ));
+            text.parse().unwrap_or_else(|error| panic!("{name} in the ledger, {text}: {error}"))
+        };
+        let trampoline = number("trampoline");
+        let [low, high, ..] = (number("start") >> 4).to_le_bytes();
+        let entry = || server.sh(&format!("devmem {trampoline} 32"));
+        let original = entry();
+        let keeper = server.partition("db")["keeper"].to_string();
+        assert_eq!(server.kill("partitiond serve"), 1);
+        server.sh(&format!("kill -9 {keeper} && rm /run/partitiond/partitions/db/record.json"));
+        for (at, byte) in [0xea, 0, 0, low, high].into_iter().enumerate() {
+            server.sh(&format!("devmem {} 8 {byte}", trampoline as usize + at));
+        }
+        assert_ne!(entry(), original);
+        server.sh("partitiond serve --background");
+        server.sh("partitiond down");
+        assert_eq!(entry(), original, "the host's trampoline is its own again");
+        assert_eq!(server.state(), before, "the host is as it was found");
+        server.sh("partitiond up /cluster.ron && partitiond down");
+        assert_eq!(server.state(), before);
     });
 }

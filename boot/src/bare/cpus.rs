@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::host_kernel;
 use super::low_memory::LowMemory;
 use super::real_mode::RealModeCode;
 use super::sys::{self, DevMemError, HotplugError, Msr, MsrError, PhysicalWindow};
@@ -124,6 +125,19 @@ impl Starter {
         Ok(Self::HostKernel { code })
     }
 
+    /// Puts the host's trampoline back, where somebody who was starting a CPU died and left it
+    /// redirected. Any CPU that the host's kernel started then would run into a partition.
+    ///
+    /// # Errors
+    ///
+    /// [`CpuError::DevMem`] where low memory cannot be reached.
+    pub fn mend(self) -> Result<(), CpuError> {
+        match self {
+            Self::HostKernel { code } => host_kernel::restore(code).map(drop),
+            Self::X2Apic | Self::XApic => Ok(()),
+        }
+    }
+
     /// Takes CPUs from the host. On failure those already taken go back.
     ///
     /// # Errors
@@ -161,7 +175,8 @@ impl Starter {
                 }
             }
             // Taking a CPU online sends it INIT; then it waits in the host's idle loop again.
-            Self::HostKernel { .. } => {
+            Self::HostKernel { code } => {
+                host_kernel::restore(code)?;
                 for cpu in cpus {
                     sys::set_online(cpu.id, true)?;
                     sys::set_online(cpu.id, false)?;
@@ -206,7 +221,7 @@ impl Starter {
                     }
                 }
             }
-            Self::HostKernel { code } => start_by_host_kernel(code, boot, trampoline, progress),
+            Self::HostKernel { code } => host_kernel::start(code, boot, trampoline, progress),
         }
     }
 
@@ -227,7 +242,7 @@ impl Starter {
 }
 
 /// Waits until the CPU enters the kernel, at most `patience`.
-fn wait(patience: Duration, progress: &dyn Fn() -> Progress) -> Progress {
+pub(super) fn wait(patience: Duration, progress: &dyn Fn() -> Progress) -> Progress {
     let start = Instant::now();
     loop {
         let now = progress();
@@ -271,43 +286,6 @@ impl Registers {
                 });
                 Ok(())
             }
-        }
-    }
-}
-
-/// Lets the host's kernel start the CPU, with a far jump to our trampoline in place of its own for
-/// the moment.
-fn start_by_host_kernel(
-    host: RealModeCode,
-    boot: Cpu,
-    trampoline: u32,
-    progress: &dyn Fn() -> Progress,
-) -> Result<(), CpuError> {
-    const PATIENCE: Duration = Duration::from_secs(8);
-    // Two at once would take each other's jump for the original.
-    let _alone = sys::lock_low_memory()?;
-    let page = PhysicalWindow::map(PhysAddr(host.trampoline.into()), 4096)?;
-    let mut memory = vec![0; page.len()];
-    page.read(0, &mut memory);
-    let still_there = RealModeCode::find_all(&memory, host.trampoline);
-    if !still_there.into_iter().any(|code| code == host) {
-        return Err(CpuError::NoHostTrampoline);
-    }
-    // The segment, times 16, is the trampoline.
-    let [s0, s1, ..] = (trampoline >> 4).to_le_bytes();
-    let jump = [0xea, 0, 0, s0, s1];
-    let mut original = [0; 5];
-    page.read(0, &mut original);
-    page.write(0, &jump);
-    // The write returns only when the host's kernel has given up waiting, long after the start.
-    let online = std::thread::spawn(move || sys::set_online(boot.id, true));
-    let reached = wait(PATIENCE, progress);
-    page.write(0, &original);
-    match reached {
-        Progress::Entered => Ok(()),
-        progress => {
-            let _ = online.join();
-            Err(CpuError::NoAnswer { cpu: boot.id, seconds: PATIENCE.as_secs(), progress })
         }
     }
 }

@@ -123,7 +123,7 @@ mod tests {
     fn all_free() -> LowMemory {
         LowMemory {
             free_pages: (0..0x9f).map(|page| page * PAGE).collect(),
-            host_code: Some(RealModeCode { base: 0x98000, trampoline: 0x99000 }),
+            host_code: Some(RealModeCode { base: 0x98000, trampoline: 0x99000, entry: [0; 5] }),
         }
     }
 

@@ -13,7 +13,12 @@ pub struct RealModeCode {
     pub base: u32,
     /// The page that SIPI sends other CPUs to (`trampoline_start`).
     pub trampoline: u32,
+    /// The first bytes there: those that a redirection takes the place of.
+    pub entry: [u8; REDIRECTION],
 }
+
+/// Bytes of the jump that a redirection is.
+pub const REDIRECTION: usize = 5;
 
 /// Bytes that the code may take at most; it is about 28 KiB in kernels from 5.10 to 7.2.
 pub const MAX_SIZE: u32 = 64 << 10;
@@ -39,7 +44,8 @@ impl RealModeCode {
                 let &[o0, o1, s0, s1, ..] = jump else { return None };
                 let offset = u32::from(u16::from_le_bytes([o0, o1]));
                 let base = u32::from(u16::from_le_bytes([s0, s1])) * 16;
-                (base + offset == trampoline + at).then_some(Self { base, trampoline })
+                let entry = page.first_chunk().copied()?;
+                (base + offset == trampoline + at).then_some(Self { base, trampoline, entry })
             },
         )
     }
@@ -72,6 +78,21 @@ impl RealModeCode {
             }
         })
     }
+}
+
+/// The far jump that sends a CPU from a kernel's trampoline to ours at `to`, which is page-aligned and
+/// below 1 MiB.
+pub fn redirection(to: u32) -> [u8; REDIRECTION] {
+    // The segment, times 16, is where ours begins.
+    let [s0, s1, ..] = (to >> 4).to_le_bytes();
+    [0xea, 0, 0, s0, s1]
+}
+
+/// Whether these are the first bytes of a trampoline that somebody has redirected and not put back.
+pub fn is_redirected(entry: [u8; REDIRECTION]) -> bool {
+    let [_, _, _, s0, s1] = entry;
+    let to = u32::from(u16::from_le_bytes([s0, s1])) * 16;
+    redirection(to) == entry && super::low_memory::RANGE.contains(&to)
 }
 
 /// What the restart guard puts where a kernel would leave for the BIOS, in 32-bit code: load the
@@ -121,9 +142,23 @@ mod tests {
         for wbinvd in [false, true] {
             let memory = memory(wbinvd);
             let code = RealModeCode::find(&memory, START).unwrap();
-            assert_eq!(code, RealModeCode { base: START + 0x4000, trampoline: START + 0x5000 });
+            assert_eq!((code.base, code.trampoline), (START + 0x4000, START + 0x5000));
+            assert_eq!(code.entry, memory[0x5000..0x5005]);
             assert_eq!(code.restart(&memory, START), Some(START + 0x6000));
         }
+    }
+
+    #[test]
+    fn a_redirection_is_told_from_all_else() {
+        assert_eq!(redirection(0x2_4000), [0xea, 0, 0, 0, 0x24]);
+        assert!(is_redirected(redirection(0x1_0000)));
+        for wbinvd in [false, true] {
+            let code = RealModeCode::find(&memory(wbinvd), START).unwrap();
+            assert!(!is_redirected(code.entry));
+        }
+        assert!(!is_redirected(redirection(0x4000)), "no partition has its trampoline there");
+        assert!(!is_redirected([0xea, 1, 0, 0, 0x24]));
+        assert!(!is_redirected([0; REDIRECTION]));
     }
 
     #[test]
@@ -142,7 +177,7 @@ mod tests {
             let _ = RealModeCode::find(&memory, START);
             memory.resize(4096, 0xfa);
             let _ = RealModeCode::find(&memory, START);
-            let code = RealModeCode { base: base % (1 << 20), trampoline: 0 };
+            let code = RealModeCode { base: base % (1 << 20), trampoline: 0, entry: [0; 5] };
             let _ = code.restart(&memory, START);
         }
     }

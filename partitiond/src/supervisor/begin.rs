@@ -49,6 +49,10 @@ impl Supervisor {
     /// partition does, and what is left of it where neither does.
     pub(super) async fn take_up(self: Arc<Self>) {
         self.events.tell(None, "supervisor-started", "the supervisor runs".to_owned(), Vec::new());
+        if let Some(starter) = self.ledger().starter {
+            // Those who need it to be done wait for it; it may take as long as a CPU's start.
+            tokio::task::spawn_blocking(move || starter.mend());
+        }
         let entries: Vec<_> = self.ledger().partitions.values().cloned().collect();
         for entry in entries {
             let name = entry.spec.name.clone();

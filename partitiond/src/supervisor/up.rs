@@ -207,6 +207,7 @@ impl Supervisor {
             memory_file: self.paths.hugepages(page_size).join(name),
             page_size,
             memory: shares_of(&spec.memory),
+            ranges: Vec::new(),
             kernel: image.vmlinux,
             initramfs: image.initramfs,
             command_line: words.trim().to_owned(),

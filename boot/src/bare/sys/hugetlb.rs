@@ -1,22 +1,19 @@
 //! A partition's memory in huge pages.
 //!
 //! The pages belong to a file on hugetlbfs, which holds them after this process is gone. Their
-//! physical addresses are in `/proc/self/pagemap`; they are mapped again in the order of those, so
-//! that what is contiguous physically is so here too.
+//! physical addresses are in `/proc/self/pagemap`.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
-use vm_memory::mmap::MmapRegionBuilder;
-use vm_memory::{GuestAddress, GuestRegionMmap};
 
-use crate::memory::{PartitionMemory, Segment};
+use super::mapping::{Mapping, Piece};
+use crate::memory::Segment;
 use crate::units::{Bytes, NodeId, PhysAddr};
 
 /// The size of a huge page.
@@ -82,9 +79,6 @@ pub enum HugetlbError {
     /// some size is not a multiple of the page size
     #[error("{0} is not a multiple of the huge page size, {1}")]
     Uneven(Bytes, Bytes),
-    /// vm-memory refused the regions
-    #[error("the partition's memory cannot be mapped: {0}")]
-    Regions(String),
 }
 
 /// A file on hugetlbfs that holds a partition's memory.
@@ -207,60 +201,20 @@ impl HugetlbFile {
         let pagemap = File::open("/proc/self/pagemap").map_err(|_| HugetlbError::Hidden)?;
         let mut pages = Vec::new();
         for offset in (0..end - start).step_by(page as usize) {
-            let address = mapping.pointer.as_ptr() as u64 + offset;
+            let address = mapping.address() + offset;
             pages.push((physical(&pagemap, address)?, start + offset));
         }
         pages.sort_unstable();
         Ok(pages)
     }
 
-    /// Maps the memory in physical order.
-    ///
-    /// # Errors
-    ///
-    /// [`HugetlbError`] where physical addresses are hidden from us.
-    pub fn map(&self) -> Result<(PartitionMemory, Vec<Segment>), HugetlbError> {
-        let runs = &self.runs;
-        let size = runs.iter().fold(0, |sum, run| sum + run.length);
-        let mut segments: Vec<Segment> = Vec::new();
-        for run in runs {
-            match segments.last_mut() {
-                Some(last) if last.end() == run.physical => last.size.0 += run.length,
-                _ => segments.push(Segment { start: run.physical, size: Bytes(run.length) }),
-            }
-        }
-        let area = Mapping::reserve(size, PageSize::Giant.bytes().0)
-            .map_err(file_error(&self.path, "mapped"))?;
-        let mut at = 0;
-        for run in runs {
-            area.place(at, &self.file, run.offset, run.length)
-                .map_err(file_error(&self.path, "mapped"))?;
-            at += run.length;
-        }
-        // The mapping lives as long as the process: whoever holds the memory may keep pointers.
-        let base = area.leak();
-        let mut regions = Vec::new();
-        let mut at = 0;
-        for segment in &segments {
-            // SAFETY: base..base + size is one mapping that is never unmapped; the segments lie in
-            // it one behind the other.
-            let region = unsafe {
-                MmapRegionBuilder::<()>::new(segment.size.0 as usize)
-                    .with_raw_mmap_pointer(base.as_ptr().add(at))
-            };
-            let region = region
-                .with_mmap_prot(libc::PROT_READ | libc::PROT_WRITE)
-                .with_mmap_flags(libc::MAP_SHARED)
-                .build()
-                .map_err(|error| HugetlbError::Regions(error.to_string()))?;
-            let region = GuestRegionMmap::new(region, GuestAddress(segment.start.0))
-                .ok_or_else(|| HugetlbError::Regions("beyond the address space".to_owned()))?;
-            regions.push(region);
-            at += segment.size.0 as usize;
-        }
-        let memory = PartitionMemory::from_regions(regions)
-            .map_err(|error| HugetlbError::Regions(error.to_string()))?;
-        Ok((memory, segments))
+    /// Its pages as pieces of memory.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.runs.iter().map(|run| Piece {
+            place: Segment { start: run.physical, size: Bytes(run.length) },
+            file: &self.file,
+            offset: run.offset,
+        })
     }
 }
 
@@ -345,104 +299,6 @@ fn physical(pagemap: &File, address: u64) -> Result<u64, HugetlbError> {
     match entry & FRAME {
         frame if entry & PRESENT != 0 && frame != 0 => Ok(frame * 4096),
         _ => Err(HugetlbError::Hidden),
-    }
-}
-
-/// A mapping of this process.
-struct Mapping {
-    pointer: NonNull<u8>,
-    length: usize,
-    keep: bool,
-}
-
-impl Mapping {
-    fn of_file(file: &File, offset: u64, length: u64) -> io::Result<Self> {
-        let flags = libc::MAP_SHARED;
-        // SAFETY: a fresh mapping at an address of the kernel's choice.
-        let pointer = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                length as usize,
-                libc::PROT_READ | libc::PROT_WRITE,
-                flags,
-                file.as_raw_fd(),
-                offset as i64,
-            )
-        };
-        Self::checked(pointer, length)
-    }
-
-    /// Address space without memory, aligned to `alignment`.
-    fn reserve(length: u64, alignment: u64) -> io::Result<Self> {
-        let total = length + alignment;
-        // SAFETY: a fresh mapping at an address of the kernel's choice.
-        let pointer = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                total as usize,
-                libc::PROT_NONE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE,
-                -1,
-                0,
-            )
-        };
-        let whole = Self::checked(pointer, total)?.leak();
-        let skip = whole.as_ptr().align_offset(alignment as usize);
-        // SAFETY: skip < alignment, and alignment bytes more than length were mapped. What is left
-        // over at both ends stays reserved, which costs address space only.
-        let aligned = unsafe { whole.add(skip) };
-        Ok(Self { pointer: aligned, length: length as usize, keep: false })
-    }
-
-    fn checked(pointer: *mut libc::c_void, length: u64) -> io::Result<Self> {
-        match NonNull::new(pointer.cast::<u8>()) {
-            Some(pointer) if pointer.as_ptr().cast() != libc::MAP_FAILED => {
-                Ok(Self { pointer, length: length as usize, keep: false })
-            }
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    /// Puts a piece of the file at `at` in this reservation.
-    fn place(&self, at: u64, file: &File, offset: u64, length: u64) -> io::Result<()> {
-        if at.checked_add(length).is_none_or(|end| end > self.length as u64) {
-            return Err(io::ErrorKind::InvalidInput.into());
-        }
-        // SAFETY: at..at + length lies inside the reservation, which holds nothing but what this
-        // function put there.
-        let pointer = unsafe {
-            libc::mmap(
-                self.pointer.as_ptr().add(at as usize).cast(),
-                length as usize,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_FIXED,
-                file.as_raw_fd(),
-                offset as i64,
-            )
-        };
-        if pointer == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
-    }
-
-    /// Reads a byte of every page, so that each is in the page tables.
-    fn touch(&self, page: u64) {
-        for at in (0..self.length).step_by(page as usize) {
-            // SAFETY: inside the mapping; the file's pages are allocated, so this cannot fault.
-            unsafe { self.pointer.as_ptr().add(at).read_volatile() };
-        }
-    }
-
-    fn leak(mut self) -> NonNull<u8> {
-        self.keep = true;
-        self.pointer
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        if !self.keep {
-            // SAFETY: the mapping is ours and nobody was given a pointer into it.
-            unsafe { libc::munmap(self.pointer.as_ptr().cast(), self.length) };
-        }
     }
 }
 

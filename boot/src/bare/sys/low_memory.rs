@@ -7,7 +7,9 @@ use std::os::unix::fs::FileExt;
 use super::dev_mem::{DevMemError, PhysicalWindow};
 use crate::bare::low_memory::{LowMemory, LowWindow, RANGE};
 use crate::bare::real_mode::RealModeCode;
-use crate::units::PhysAddr;
+use crate::iomem;
+use crate::memory::Segment;
+use crate::units::{Bytes, PhysAddr};
 
 /// Why it is not known.
 #[derive(Debug, thiserror::Error)]
@@ -40,17 +42,20 @@ const RESERVED: u64 = 1 << 32;
 /// [`LowMemoryError`] where that needs rights that we lack.
 pub fn read_low_memory(windows: &[LowWindow]) -> Result<LowMemory, LowMemoryError> {
     let failed = |path| move |source| LowMemoryError::Read { path, source };
-    let ram = system_ram(&fs::read_to_string(IOMEM).map_err(failed(IOMEM))?);
+    let map = iomem::parse(&fs::read_to_string(IOMEM).map_err(failed(IOMEM))?);
+    let ram: Vec<Segment> = map
+        .iter()
+        .filter(|resource| resource.depth == 0 && iomem::is_ram(resource))
+        .map(|resource| resource.place)
+        .collect();
     let flags = File::open(KPAGEFLAGS).map_err(failed(KPAGEFLAGS))?;
     let mut free_pages = Vec::new();
     for page in RANGE.step_by(PAGE as usize) {
         let mut word = [0; 8];
         let at = u64::from(page / PAGE) * 8;
         flags.read_exact_at(&mut word, at).map_err(failed(KPAGEFLAGS))?;
-        let is_ram = ram.iter().any(|(first, last)| {
-            (*first..=*last).contains(&page.into())
-                && (*first..=*last).contains(&(page + PAGE - 1).into())
-        });
+        let place = Segment { start: PhysAddr(page.into()), size: Bytes(PAGE.into()) };
+        let is_ram = ram.iter().any(|ram| ram.contains(place));
         if is_ram && u64::from_le_bytes(word) & RESERVED != 0 {
             free_pages.push(page);
         }
@@ -60,27 +65,4 @@ pub fn read_low_memory(windows: &[LowWindow]) -> Result<LowMemory, LowMemoryErro
     let host_code = RealModeCode::find_all(&memory, RANGE.start)
         .find(|code| !windows.iter().any(|window| window.contains(code.trampoline)));
     Ok(LowMemory { free_pages, host_code })
-}
-
-/// The ranges of `/proc/iomem` that are RAM, first and last byte.
-fn system_ram(iomem: &str) -> Vec<(u64, u64)> {
-    iomem
-        .lines()
-        .filter(|line| line.trim_end().ends_with(": System RAM") && !line.starts_with(' '))
-        .filter_map(|line| {
-            let (first, rest) = line.split_once('-')?;
-            let (last, _) = rest.split_once(' ')?;
-            Some((u64::from_str_radix(first, 16).ok()?, u64::from_str_radix(last, 16).ok()?))
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn ram_is_read_from_iomem() {
-        let iomem = "00000000-00000fff : Reserved\n00001000-0009fbff : System RAM\n\
-                     \x20 00002000-00002fff : System RAM\n0009fc00-0009ffff : Reserved\n";
-        assert_eq!(super::system_ram(iomem), [(0x1000, 0x9fbff)]);
-    }
 }
