@@ -82,7 +82,7 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
                 facts.low_pages,
                 boot::bare::LowWindow::PAGES
             ),
-            "add `reservelow=640` to the host's kernel command line",
+            "add `reservelow=640K` to the host's kernel command line",
         );
     }
     if let Some(why) = &facts.msr {
