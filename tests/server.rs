@@ -1,5 +1,6 @@
 //! A virtual server with `partitiond` in it.
 
+mod lives;
 mod store;
 mod view;
 
@@ -12,6 +13,7 @@ use rig::qemu::{self, QemuVersion};
 use rig::{GuestFile, KeptBy, Output, Rig, RigSpec, Topology, provide};
 
 use crate::programs::programs;
+pub use lives::Lives;
 pub use view::HostState;
 
 /// What a server is made of.
