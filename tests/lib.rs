@@ -9,10 +9,12 @@
 )]
 
 mod programs;
+mod random;
 mod retry;
 mod server;
 pub mod tar;
 
 pub use programs::{Programs, programs};
+pub use random::Random;
 pub use retry::scenario;
-pub use server::{HostState, Server, Setup};
+pub use server::{HostState, Lives, Server, Setup};

@@ -1,5 +1,7 @@
 //! A virtual server with `partitiond` in it.
 
+mod kill;
+mod lives;
 mod store;
 mod view;
 
@@ -12,6 +14,7 @@ use rig::qemu::{self, QemuVersion};
 use rig::{GuestFile, KeptBy, Output, Rig, RigSpec, Topology, provide};
 
 use crate::programs::programs;
+pub use lives::Lives;
 pub use view::HostState;
 
 /// What a server is made of.
@@ -113,19 +116,6 @@ impl Server {
             rig::wire::Status::Exited(code) if code != 0 => (code, complaint),
             status => panic!("`{line}` was to be refused, but: {status:?}, {output:?}"),
         }
-    }
-
-    /// Kills every program whose command line begins so (whatever folder it was started from),
-    /// without a warning, and returns how many there were.
-    pub fn kill(&self, command: &str) -> usize {
-        let killed = self.sh(&format!(
-            "for p in /proc/[0-9]*; do \
-               if tr '\\0' ' ' 2>/dev/null <$p/cmdline | grep -q '^[^ ]*{command}'; then \
-                 kill -9 ${{p#/proc/}} && echo killed; \
-               fi; \
-             done; true"
-        ));
-        killed.lines().filter(|line| *line == "killed").count()
     }
 
     /// Writes a file.

@@ -44,6 +44,10 @@ pub struct Facts {
 /// The least kernel whose log and low memory are as we know them.
 const OLDEST: (u32, u32) = (5, 10);
 
+/// The first kernel that takes a CPU online again which it has once called in vain (commit
+/// 453e41085183, "cpu/hotplug: Allow the CPU in CPU_UP_PREPARE state to be brought up again").
+const CALLS_AGAIN: (u32, u32) = (5, 17);
+
 /// What keeps `bare` from working.
 pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
     let mut found = Vec::new();
@@ -82,7 +86,7 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
                 facts.low_pages,
                 boot::bare::LowWindow::PAGES
             ),
-            "add `reservelow=640` to the host's kernel command line",
+            "add `reservelow=640K` to the host's kernel command line",
         );
     }
     if let Some(why) = &facts.msr {
@@ -92,6 +96,19 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
             "apic-mode",
             "the CPUs are in xAPIC mode, and the host kernel's trampoline was not found".into(),
             "switch x2APIC on in the firmware, and take `nox2apic` off the kernel command line",
+        );
+    } else if !facts.x2apic
+        && version(&machine.kernel.release).is_some_and(|version| version < CALLS_AGAIN)
+    {
+        add(
+            "apic-mode",
+            format!(
+                "the CPUs are in xAPIC mode, and the host's kernel {} could never take a CPU back \
+                 that a partition has booted on",
+                machine.kernel.release
+            ),
+            "boot kernel 5.17 or later; or switch x2APIC on in the firmware, and take `nox2apic` \
+             off the kernel command line",
         );
     }
     if !machine.cpus.iter().any(|cpu| cpu.removable && !cpu.boot) {
@@ -218,8 +235,12 @@ mod tests {
     fn xapic_alone_is_no_obstacle_where_the_host_kernel_can_help() {
         let xapic = Facts { x2apic: false, ..facts() };
         assert_eq!(names(&machine(), &xapic), [""; 0]);
-        let alone = Facts { host_trampoline: false, ..xapic };
+        let alone = Facts { host_trampoline: false, ..xapic.clone() };
         assert_eq!(names(&machine(), &alone), ["apic-mode"]);
+        let mut old = machine();
+        old.kernel.release = "5.10.0-32-cloud-amd64".to_owned();
+        assert_eq!(names(&old, &xapic), ["apic-mode"]);
+        assert_eq!(names(&old, &facts()), [""; 0], "x2APIC does not need the host's kernel");
         let crowded = Facts { low_pages: 3, ..facts() };
         assert_eq!(names(&machine(), &crowded), ["low-memory"]);
     }

@@ -38,6 +38,25 @@ impl Server {
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
     }
 
+    /// Whether the supervisor knows of such a partition.
+    pub fn has(&self, name: &str) -> bool {
+        let text = self.sh("partitiond --format json ps");
+        let all: Vec<Value> =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        all.iter().any(|partition| partition["name"] == name)
+    }
+
+    /// What somebody would look at where the host is not as it should be.
+    pub fn situation(&self) -> String {
+        let output = self.try_sh(
+            "partitiond events | tail -n 40; ps; cat /sys/devices/system/cpu/online; \
+             grep -A40 starter /var/lib/partitiond/ledger.ron; grep -i huge /proc/meminfo; \
+             ls -R /run/partitiond; tail -n 40 /run/partitiond/supervisor.log; \
+             cat /run/partitiond/partitions/*/keeper.log",
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
     /// How many heartbeats of each partition have been heard.
     pub fn heartbeats(&self, names: &[&str]) -> Vec<u64> {
         let count = |name: &&str| self.partition(name)["signals"]["sequence"].as_u64();

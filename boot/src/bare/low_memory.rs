@@ -3,7 +3,7 @@
 //!
 //! Since 5.13 Linux reserves all of it at boot and uses almost nothing. Whether a page is really
 //! free of use is asked of `/proc/kpageflags`; a host that keeps pages there in use needs
-//! `reservelow=640` on its command line.
+//! `reservelow=640K` on its command line.
 
 use serde::{Deserialize, Serialize};
 
@@ -76,7 +76,7 @@ pub struct LowMemory {
 pub enum NoWindow {
     /// the host's kernel uses these pages
     #[error(
-        "the host's kernel uses memory below 1 MiB that partitions need: boot it with `reservelow=640`"
+        "the host's kernel uses memory below 1 MiB that partitions need: boot it with `reservelow=640K`"
     )]
     InUse,
     /// other partitions have all of it

@@ -1,0 +1,33 @@
+//! Ending programs on a server without a warning.
+
+use std::time::Duration;
+
+use super::Server;
+
+impl Server {
+    /// Kills every program whose command line begins so (an extended regular expression; whatever
+    /// folder the program was started from), and returns how many there were.
+    pub fn kill(&self, command: &str) -> usize {
+        count(&self.sh(&killing(command)))
+    }
+
+    /// Lets `partitiond` begin something and kills some of it after a while: `victims` are commands
+    /// of `partitiond`, its own or the supervisor's and keepers', as an extended regular expression.
+    /// Returns how many were killed. What is not killed goes on.
+    pub fn kill_during(&self, arguments: &str, after: Duration, victims: &str) -> usize {
+        // A keeper is started as `/proc/self/exe`.
+        let kill = killing(&format!("(partitiond|exe) {victims}"));
+        let after = after.as_secs_f64();
+        count(&self.sh(&format!(
+            "(setsid partitiond {arguments} </dev/null >/dev/null 2>&1 &); sleep {after:.3}; {kill}"
+        )))
+    }
+}
+
+fn killing(command: &str) -> String {
+    format!("for p in $(pgrep -f '^[^ ]*{command}'); do kill -9 $p && echo killed; done; true")
+}
+
+fn count(killed: &str) -> usize {
+    killed.lines().filter(|line| *line == "killed").count()
+}
