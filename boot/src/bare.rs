@@ -21,6 +21,6 @@ pub use low_memory::{LowMemory, LowWindow, NoWindow};
 pub use real_mode::RealModeCode;
 pub use spec::{Failure, Record, Spec, StartError, Step};
 pub use sys::{
-    DevMemError, HotplugError, HugetlbError, LowMemoryError, MapError, NodeShare, PageSize,
-    ReservedError, Run, TscClock, is_online, read_low_memory,
+    DevMemError, HotplugError, HugetlbError, LowMemoryError, MapError, NodeShare, PageSize, Pool,
+    PoolError, PoolsLock, ReservedError, Run, TscClock, is_online, read_low_memory,
 };

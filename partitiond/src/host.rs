@@ -1,10 +1,8 @@
 //! What is changed on the host for partitions, and put back after.
 
-mod hugepages;
 mod interrupts;
 mod mounts;
 
-pub use hugepages::{HugePagesError, add, add_some, remove, restore_total, total};
 pub use interrupts::{affinities, restore};
 pub use mounts::{MountError, mount_hugetlbfs, unmount};
 

@@ -9,7 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use boot::bare::{LowMemory, LowWindow, PageSize, Starter};
+use boot::bare::{LowMemory, LowWindow, PageSize, Pool, Starter};
 use boot::units::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +53,13 @@ pub struct PoolPages {
     pub size: PageSize,
     /// How many.
     pub count: u64,
+}
+
+impl PoolPages {
+    /// The pool.
+    pub fn pool(self) -> Pool {
+        Pool { node: self.node, size: self.size }
+    }
 }
 
 /// What a partition owns, and all that is needed to start it again.

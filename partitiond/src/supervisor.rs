@@ -22,7 +22,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use boot::units::{Bytes, NodeId};
 use nix::fcntl::{Flock, FlockArg};
 use tokio::net::UnixListener;
 use tokio::sync::watch;
@@ -66,8 +65,8 @@ pub struct Supervisor {
     /// Every partition of the ledger, and those that have ended since.
     kept: Mutex<BTreeMap<String, Kept>>,
     events: Events,
-    /// Huge pages that are in the pools for a moment only, see [`start`].
-    scratch: Mutex<BTreeMap<(NodeId, Bytes), u64>>,
+    /// Held while huge pages are reserved for a start.
+    reserving: tokio::sync::Mutex<()>,
     /// One `up` or `down` at a time.
     operation: tokio::sync::Mutex<()>,
     /// Counts changes of `kept`.
@@ -118,7 +117,7 @@ impl Supervisor {
             ledger: Mutex::new(ledger),
             kept: Mutex::default(),
             events,
-            scratch: Mutex::default(),
+            reserving: tokio::sync::Mutex::default(),
             operation: tokio::sync::Mutex::default(),
             changed: watch::channel(0).0,
             stop: tokio::sync::Notify::new(),

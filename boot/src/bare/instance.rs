@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _};
 
 use super::cpus::{Cpu, CpuError, Stopped};
-use super::load::{self, Allocated};
+use super::load::{self, Allocated, Contents};
 use super::low_memory::{LowWindow, RAM};
 use super::real_mode::{RealModeCode, restart_guard};
 use super::spec::{Failure, Record, Spec, StartError, Step};
@@ -69,15 +69,19 @@ impl Instance {
             move |source: StartError| Failure { step, source }
         };
 
+        // What cannot be loaded is found out before anything is taken.
+        let contents =
+            Contents::open(&spec).map_err(|source| Failure { step: Step::Load, source })?;
+
         let failed = at(Step::TakeCpus);
         let stopped = spec.starter.take(&spec.cpus).map_err(|error| failed(error.into()))?;
 
         let failed = at(Step::Memory);
         let Allocated { memory, segments, runs } =
-            load::allocate(&spec, &stopped).map_err(failed)?;
+            load::allocate(&spec, &contents, &stopped).map_err(failed)?;
 
         let failed = at(Step::Load);
-        let loaded = load::load(&spec, &memory, &segments).map_err(failed)?;
+        let loaded = load::load(contents, &memory, &segments).map_err(failed)?;
 
         let failed = at(Step::Tables);
         let (low, command_line) =

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 use nix::time::{ClockId, clock_gettime};
 use protocol::mailbox::{self, BootClock, Mailbox};
@@ -16,7 +17,7 @@ use super::trampoline::{self, Destination};
 use crate::acpi;
 use crate::boot_params::{self, TooFragmented};
 use crate::command_line::{self, BareFacts};
-use crate::kernel::{self, KernelError};
+use crate::kernel::{self, KernelError, KernelShape};
 use crate::kernel_log::{Anchor, AnchorError};
 use crate::layout::{ACPI_ROOM, Layout, PAGE_TABLES_ROOM, TABLES};
 use crate::memory::{PartitionMemory, Segment};
@@ -33,16 +34,68 @@ pub struct Allocated {
     pub runs: Vec<Run>,
 }
 
-/// Takes the memory. That its CPUs are stopped is the condition: nobody runs in it.
-pub fn allocate(spec: &Spec, _stopped: &Stopped) -> Result<Allocated, StartError> {
-    let huge = match spec.memory.is_empty() {
+/// What a partition is given to run, opened and measured.
+pub struct Contents {
+    kernel: File,
+    shape: KernelShape,
+    parts: Vec<Part>,
+    initramfs: Bytes,
+}
+
+struct Part {
+    path: PathBuf,
+    file: File,
+    /// Where in the whole initramfs.
+    at: u64,
+    size: u64,
+}
+
+impl Contents {
+    /// Opens kernel and initramfs.
+    pub fn open(spec: &Spec) -> Result<Self, StartError> {
+        let mut kernel = File::open(&spec.kernel).map_err(KernelError::Read)?;
+        let shape = kernel::shape(&mut kernel)?;
+        let mut parts = Vec::new();
+        let mut end = 0_u64;
+        for path in &spec.initramfs {
+            let unreadable = |source| StartError::Initramfs { path: path.clone(), source };
+            let file = File::open(path).map_err(unreadable)?;
+            let size = file.metadata().map_err(unreadable)?.len();
+            // Linux wants archives in an initramfs at multiples of four.
+            let at = end.next_multiple_of(4);
+            end = at.saturating_add(size);
+            parts.push(Part { path: path.clone(), file, at, size });
+        }
+        Ok(Self { kernel, shape, parts, initramfs: Bytes(end) })
+    }
+
+    fn layout(&self, segments: &[Segment]) -> Result<Layout, StartError> {
+        if segments.len() > boot_params::MAX_SEGMENTS {
+            return Err(TooFragmented(segments.len()).into());
+        }
+        Ok(Layout::new(segments, self.shape.size, self.initramfs)?)
+    }
+}
+
+/// Takes memory that holds the contents. That its CPUs are stopped is the condition: nobody runs in it.
+pub fn allocate(
+    spec: &Spec,
+    contents: &Contents,
+    _stopped: &Stopped,
+) -> Result<Allocated, StartError> {
+    let mut huge = match spec.memory.is_empty() {
         true => None,
         false => Some(HugetlbFile::create(&spec.memory_file, spec.page_size, &spec.memory)?),
     };
-    let (memory, segments) = map_all(huge.as_ref(), spec)?;
-    if segments.len() > boot_params::MAX_SEGMENTS {
-        return Err(TooFragmented(segments.len()).into());
+    if let Some(huge) = &mut huge {
+        let mut places: Vec<Segment> = huge.pieces().map(|piece| piece.place).collect();
+        places.extend(&spec.ranges);
+        places.sort();
+        if contents.layout(&sys::segments(places.into_iter())?).is_err() {
+            huge.gather(spec.page_size, &spec.memory)?;
+        }
     }
+    let (memory, segments) = map_all(huge.as_ref(), spec)?;
     // Huge pages come zeroed. In ranges is what the last partition left there, or the firmware.
     for range in &spec.ranges {
         zero(&memory, *range)?;
@@ -96,26 +149,14 @@ pub struct Loaded {
 
 /// Copies kernel and initramfs.
 pub fn load(
-    spec: &Spec,
+    contents: Contents,
     memory: &PartitionMemory,
     segments: &[Segment],
 ) -> Result<Loaded, StartError> {
-    let mut file = File::open(&spec.kernel).map_err(KernelError::Read)?;
-    let shape = kernel::shape(&mut file)?;
-    let mut parts = Vec::new();
-    let mut initramfs = 0_u64;
-    for path in &spec.initramfs {
-        let unreadable = |source| StartError::Initramfs { path: path.clone(), source };
-        let part = File::open(path).map_err(unreadable)?;
-        let size = part.metadata().map_err(unreadable)?.len();
-        // Linux wants archives in an initramfs at multiples of four.
-        let at = initramfs.next_multiple_of(4);
-        initramfs = at.saturating_add(size);
-        parts.push((path, part, at, size));
-    }
-    let layout = Layout::new(segments, shape.size, Bytes(initramfs))?;
+    let layout = contents.layout(segments)?;
+    let Contents { kernel: mut file, shape, parts, initramfs } = contents;
     let entry = kernel::load(memory, &mut file, shape, layout.kernel.start)?;
-    for (path, mut part, at, size) in parts {
+    for Part { path, file: mut part, at, size } in parts {
         let to = GuestAddress(layout.initramfs.start.0.saturating_add(at));
         memory.read_exact_volatile_from(to, &mut part, size as usize).map_err(|error| {
             StartError::Initramfs { path: path.clone(), source: io::Error::other(error) }
@@ -123,7 +164,7 @@ pub fn load(
     }
     let anchor = Anchor::find(&mut file);
     let linked_at = shape.linked_at;
-    Ok(Loaded { layout, linked_at, entry, initramfs: Bytes(initramfs), anchor })
+    Ok(Loaded { layout, linked_at, entry, initramfs, anchor })
 }
 
 /// Writes command line, boot parameters, tables, mailbox and trampoline; returns low memory and the

@@ -1,11 +1,14 @@
 //! Images as partitions boot them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use images::manifest::Digest;
 use images::store::{Image, Store};
+use tokio::task::JoinSet;
 
 use super::{Supervisor, failed, problem};
 use crate::api::{Problem, ProblemKind, StoredImage, printable};
@@ -30,17 +33,10 @@ impl Supervisor {
         Store::open(self.paths.images()).map_err(|error| failed(&error))
     }
 
-    /// The image of this name or digest, after a look at every byte of it where `verify` says so.
-    pub(super) fn image(&self, name: &str, verify: bool) -> Result<Bootable, Problem> {
+    /// The image of this name or digest.
+    pub(super) fn image(&self, name: &str) -> Result<Bootable, Problem> {
         let store = self.store()?;
-        let image = store.resolve(name).map_err(|error| {
-            let message = format!("image `{}`: {error}", printable(name));
-            let hint = "`partitiond image ls` lists what is there; define it under `images:`";
-            problem(ProblemKind::NotFound, message, Some(hint.to_owned()))
-        })?;
-        if verify {
-            self.verify(&store, &image)?;
-        }
+        let image = resolve(&store, name)?;
         let path = |digest: &Digest| store.blob_path(digest);
         let manifest = &image.manifest;
         Ok(Bootable {
@@ -52,33 +48,50 @@ impl Supervisor {
         })
     }
 
-    /// Looks at every byte of an image, unless that has been done since the host booted and no file
-    /// of it has been touched.
-    fn verify(&self, store: &Store, image: &Image) -> Result<(), Problem> {
-        let stamp: String = image
-            .blobs()
-            .map(|blob| {
-                let metadata = fs::metadata(store.blob_path(&blob.digest));
-                metadata.map_or_else(
-                    |error| format!("{}: {error}\n", blob.digest),
-                    // Every write and every change of a file's inode moves its change time.
-                    |m| {
-                        format!("{} {} {}.{:09}\n", blob.digest, m.ino(), m.ctime(), m.ctime_nsec())
-                    },
-                )
-            })
-            .collect();
-        let path = self.paths.verified().join(image.digest.as_str());
-        if fs::read_to_string(&path).is_ok_and(|verified| verified == stamp) {
-            return Ok(());
+    /// Looks at every byte of these images, side by side.
+    pub(super) async fn verify_all(
+        self: &Arc<Self>,
+        digests: BTreeSet<String>,
+    ) -> Result<(), Problem> {
+        let mut checks = JoinSet::new();
+        for digest in digests {
+            let supervisor = self.clone();
+            checks.spawn_blocking(move || supervisor.verify(&digest));
         }
-        store.verify(&image.digest).map_err(|error| {
-            let hint = "build it again: partitiond image build".to_owned();
-            problem(ProblemKind::Refused, error.to_string(), Some(hint))
-        })?;
-        // Without a stamp it is merely done again.
-        let _ = fs::create_dir_all(self.paths.verified()).and_then(|()| fs::write(&path, stamp));
+        while let Some(check) = checks.join_next().await {
+            check.map_err(|error| failed(&error))??;
+        }
         Ok(())
+    }
+
+    /// Looks at every byte of an image, but for files that were looked at since the host booted and
+    /// have not been touched.
+    fn verify(&self, digest: &str) -> Result<(), Problem> {
+        let store = self.store()?;
+        for blob in resolve(&store, digest)?.blobs() {
+            if self.is_verified(&store, &blob.digest) {
+                continue;
+            }
+            store.open_blob_verified(blob).map_err(|error| {
+                let hint = "build it again: partitiond image build".to_owned();
+                problem(ProblemKind::Refused, error.to_string(), Some(hint))
+            })?;
+            self.note_verified(&store, &blob.digest);
+        }
+        Ok(())
+    }
+
+    fn is_verified(&self, store: &Store, digest: &Digest) -> bool {
+        let noted = fs::read_to_string(self.paths.verified().join(digest.as_str())).ok();
+        noted.is_some() && noted == stamp(&store.blob_path(digest))
+    }
+
+    /// Notes that every byte of a file has been looked at. Without the note it is merely done again.
+    pub(super) fn note_verified(&self, store: &Store, digest: &Digest) {
+        if let Some(stamp) = stamp(&store.blob_path(digest)) {
+            let path = self.paths.verified().join(digest.as_str());
+            let _ = fs::create_dir_all(self.paths.verified()).and_then(|()| fs::write(path, stamp));
+        }
     }
 
     /// Every image in the store; damaged ones are left out.
@@ -86,6 +99,20 @@ impl Supervisor {
         let listed = self.store()?.list().map_err(|error| failed(&error))?;
         Ok(listed.iter().flatten().map(stored).collect())
     }
+}
+
+/// What changes when a file does: every write and every change of its inode moves its change time.
+fn stamp(path: &Path) -> Option<String> {
+    let file = fs::metadata(path).ok()?;
+    Some(format!("{} {} {}.{:09}", file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
+}
+
+fn resolve(store: &Store, name: &str) -> Result<Image, Problem> {
+    store.resolve(name).map_err(|error| {
+        let message = format!("image `{}`: {error}", printable(name));
+        let hint = "`partitiond image ls` lists what is there; define it under `images:`";
+        problem(ProblemKind::NotFound, message, Some(hint.to_owned()))
+    })
 }
 
 /// As the API shows it.

@@ -122,7 +122,7 @@ impl Supervisor {
     }
 
     fn image_of(&self, request: &UpRequest, image: &str) -> Result<Bootable, Problem> {
-        self.image(request.images.get(image).map_or(image, String::as_str), false)
+        self.image(request.images.get(image).map_or(image, String::as_str))
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use boot::bare::PoolsLock;
+
 use super::{Supervisor, failed};
 use crate::api::Problem;
 use crate::host;
@@ -54,8 +56,9 @@ impl Supervisor {
 
 /// Takes away the huge pages that were added for one partition.
 fn take_away(entry: &Entry) -> Result<(), Problem> {
+    let lock = PoolsLock::take().map_err(|error| failed(&error))?;
     for pages in &entry.hugepages {
-        host::remove(pages.node, pages.size, pages.count).map_err(|error| failed(&error))?;
+        pages.pool().remove(&lock, pages.count).map_err(|error| failed(&error))?;
     }
     Ok(())
 }
@@ -63,9 +66,14 @@ fn take_away(entry: &Entry) -> Result<(), Problem> {
 /// Makes every pool as large as it was, and takes our mount points away.
 fn restore_all(before: &HostBefore) -> Result<(), Problem> {
     let mut result = Ok(());
-    for pool in &before.hugepages {
-        let restored = host::restore_total(pool.node, pool.size, pool.count);
-        result = result.and(restored.map_err(|error| failed(&error)));
+    match PoolsLock::take() {
+        Ok(lock) => {
+            for pages in &before.hugepages {
+                let restored = pages.pool().restore(&lock, pages.count);
+                result = result.and(restored.map_err(|error| failed(&error)));
+            }
+        }
+        Err(error) => result = Err(failed(&error)),
     }
     for path in &before.mounted {
         host::unmount(path);

@@ -1,17 +1,13 @@
 //! Starting a partition: what it takes is written down, then taken, then its keeper does the rest.
-//!
-//! A kernel needs some 60 MiB in one piece. On a host that has run for a while the first huge pages
-//! that its kernel finds are scattered left-overs, and those that it has to break out of larger
-//! blocks come last; a pool gives its newest pages first. So for the moment of a start the pool gets
-//! more pages than the partition takes: it takes the good ones, and the left-overs go back.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Stdio;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use boot::bare::{Cpu, NodeShare, PageSize, Step};
+use boot::bare::{Cpu, NodeShare, PageSize, Pool, PoolsLock};
 use boot::units::{Bytes, NodeId};
 
 use super::kept::Kept;
@@ -39,13 +35,22 @@ impl Supervisor {
         })
         .map_err(|error| failed(&error))?;
 
-        if let Err(error) = self.take(&mut entry) {
-            let _ = self.release(&name);
-            return Err(error);
-        }
-        let scratch = self.add_scratch(&entry);
+        // Finding huge pages takes the host's kernel a while, and more of it where two look at once.
+        let one_at_a_time = self.reserving.lock().await;
+        let taking = self.clone();
+        let taken = tokio::task::spawn_blocking(move || {
+            taking.take(&mut entry)?;
+            Ok(entry)
+        });
+        let entry = match taken.await.map_err(|error| failed(&error)).and_then(|taken| taken) {
+            Ok(entry) => entry,
+            Err(error) => {
+                let _ = self.release(&name);
+                return Err(error);
+            }
+        };
         self.kept().insert(name.clone(), Kept::new(entry));
-        tokio::spawn(self.clone().remove_scratch(name.clone(), scratch));
+        drop(one_at_a_time);
         self.events.tell(Some(&name), "starting", "it is being started".to_owned(), Vec::new());
         if let Err(error) = self.spawn_keeper(&name) {
             let _ = self.release(&name);
@@ -64,7 +69,7 @@ impl Supervisor {
                 self.ledger().machine.nodes.iter().map(|node| node.id).collect();
             let pools = nodes.iter().flat_map(|node| {
                 [PageSize::Large, PageSize::Giant].into_iter().filter_map(|size| {
-                    let count = host::total(*node, size).ok()?;
+                    let count = Pool { node: *node, size }.total().ok()?;
                     Some(PoolPages { node: *node, size, count })
                 })
             });
@@ -94,8 +99,9 @@ impl Supervisor {
         let size = entry.spec.bare.page_size;
         for share in &entry.spec.bare.memory {
             let wanted = share.size.0 / size.bytes().0;
-            let promised = self.promised(&name, share.node, size);
-            let count = host::add(share.node, size, wanted, promised)
+            let pool = Pool { node: share.node, size };
+            let count = PoolsLock::take()
+                .and_then(|lock| pool.add(&lock, wanted, self.promised(&name, pool)))
                 .map_err(|error| problem(ProblemKind::Refused, chain(&error), None))?;
             entry.hugepages.push(PoolPages { node: share.node, size, count });
             let saved = entry.clone();
@@ -115,78 +121,17 @@ impl Supervisor {
         written.map_err(|error| failed(&error))
     }
 
-    /// Adds pages that a start may leave over, as many as it takes where there are so many.
-    fn add_scratch(&self, entry: &Entry) -> Vec<PoolPages> {
-        const MOST: Bytes = Bytes::mib(512);
-        let size = entry.spec.bare.page_size;
-        let shares = entry.spec.bare.memory.iter();
-        let pages = shares.map(|share| {
-            let wanted = share.size.min(MOST).0 / size.bytes().0;
-            PoolPages { node: share.node, size, count: host::add_some(share.node, size, wanted) }
-        });
-        let pages: Vec<_> = pages.collect();
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        for added in &pages {
-            *scratch.entry((added.node, size.bytes())).or_default() += added.count;
-        }
-        pages
-    }
-
-    /// Takes them away once the partition has its memory, or will never have.
-    async fn remove_scratch(self: Arc<Self>, name: String, pages: Vec<PoolPages>) {
-        let mut changes = self.changed.subscribe();
-        let starting = || {
-            let kept = self.kept();
-            let Some(kept) = kept.get(&name) else { return false };
-            let allocated = kept.report.step.as_deref().is_some_and(|step| {
-                ![Step::TakeCpus, Step::Memory]
-                    .map(|step| step.to_string())
-                    .contains(&step.to_owned())
-            });
-            kept.report.phase == Phase::Starting && !allocated
-        };
-        while starting() && changes.changed().await.is_ok() {}
-        let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        for added in pages {
-            if let Some(floor) = self.pool_floor(added.node, added.size)
-                && let Ok(total) = host::total(added.node, added.size)
-            {
-                let goal = total.saturating_sub(added.count).max(floor);
-                let _ = host::restore_total(added.node, added.size, goal);
-            }
-            if let Some(count) = scratch.get_mut(&(added.node, added.size.bytes())) {
-                *count = count.saturating_sub(added.count);
-            }
-        }
-    }
-
-    /// The least that a pool must hold: what the host had and what the ledger added. `None` where no
-    /// partition is left, and the pool is as it was.
-    fn pool_floor(&self, node: NodeId, size: PageSize) -> Option<u64> {
-        let ledger = self.ledger();
-        let added = ledger.partitions.values().flat_map(|entry| &entry.hugepages);
-        let pools = ledger.before.as_ref()?.hugepages.iter().chain(added);
-        let same = pools.filter(|pool| pool.node == node && pool.size == size);
-        Some(same.map(|pool| pool.count).sum())
-    }
-
-    /// Free huge pages that belong to partitions whose keepers have not taken them yet, or that are
-    /// about to go.
-    fn promised(&self, but: &str, node: NodeId, size: PageSize) -> u64 {
-        let scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        let scratch = scratch.get(&(node, size.bytes())).copied().unwrap_or_default();
+    /// Free huge pages that belong to partitions whose keepers have not taken them yet.
+    fn promised(&self, but: &str, pool: Pool) -> u64 {
         let kept = self.kept();
-        let waiting = kept.iter().filter(|(name, kept)| {
+        let starting = kept.iter().filter(|(name, kept)| {
             *name != but && kept.report.phase == Phase::Starting && kept.is_alive()
         });
-        waiting
-            .filter(|(_, kept)| kept.entry.spec.bare.page_size == size)
-            .filter(|(_, kept)| !kept.entry.spec.bare.memory_file.exists())
-            .flat_map(|(_, kept)| &kept.entry.spec.bare.memory)
-            .filter(|share| share.node == node)
-            .map(|share| share.size.0 / size.bytes().0)
-            .sum::<u64>()
-            .saturating_add(scratch)
+        let specs = starting.map(|(_, kept)| &kept.entry.spec.bare);
+        specs
+            .filter(|bare| bare.page_size == pool.size)
+            .map(|bare| still_to_take(bare, taken_by(&bare.memory_file), pool.node))
+            .sum()
     }
 
     /// Starts a keeper for the partition; it goes on when we end.
@@ -209,6 +154,25 @@ impl Supervisor {
         });
         Ok(())
     }
+}
+
+/// Bytes that a memory file holds by now: 0 where it is not there yet.
+fn taken_by(memory_file: &Path) -> u64 {
+    // stat(2): blocks of 512 bytes.
+    fs::metadata(memory_file).map_or(0, |file| file.blocks().saturating_mul(512))
+}
+
+/// Pages of `node` that a keeper has yet to take: it takes share by share.
+fn still_to_take(bare: &boot::bare::Spec, mut taken: u64, node: NodeId) -> u64 {
+    let mut bytes = 0_u64;
+    for share in &bare.memory {
+        let had = taken.min(share.size.0);
+        taken -= had;
+        if share.node == node {
+            bytes = bytes.saturating_add(share.size.0 - had);
+        }
+    }
+    bytes / bare.page_size.bytes().0
 }
 
 /// This very program, also where its file has been replaced by an upgrade.

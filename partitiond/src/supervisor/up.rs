@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{Configuration, VERSION};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::planned::{Planned, by_action};
 use super::start::{cpus_of, page_size_of, shares_of};
@@ -37,6 +38,8 @@ impl Supervisor {
         let (stops, restarts) = (named(Action::Stop), named(Action::Restart));
         let starts = [named(Action::Start), restarts.clone()].concat();
         // Entries first: what cannot be started at all must not change what runs.
+        let specs = starts.iter().filter_map(|name| planned.desired.get(name));
+        self.verify_all(specs.filter_map(|spec| spec.image.digest.clone()).collect()).await?;
         let mut entries = Vec::new();
         for name in &starts {
             if let Some(spec) = planned.desired.get(name) {
@@ -73,37 +76,56 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Starts partitions and waits until all are ready, or one has failed.
+    /// Starts partitions side by side and waits until all are ready, or one has failed.
     async fn start_all(
         self: &Arc<Self>,
         entries: Vec<Entry>,
         begun: Instant,
         tell: &Teller,
     ) -> Result<(), (String, Problem)> {
-        let mut changes = self.changed.subscribe();
-        let mut waiting: BTreeMap<String, Option<String>> = BTreeMap::new();
+        let mut starts = JoinSet::new();
         for entry in entries {
             let name = entry.spec.name.clone();
             // An ended partition of that name makes room for the new one.
             self.kept().remove(&name);
-            self.clone().start_entry(entry).await.map_err(|problem| (name.clone(), problem))?;
-            waiting.insert(name, None);
+            let step = "reserving its memory".to_owned();
+            let _ = tell.send(Progress::Step { partition: name.clone(), step });
+            let start = self.clone().start_entry(entry);
+            starts.spawn(async move { start.await.map(|()| name.clone()).map_err(|e| (name, e)) });
         }
+        let result = self.wait_for_all(&mut starts, begun, tell).await;
+        // What is being taken while another fails must be known before all of it is given back.
+        while starts.join_next().await.is_some() {}
+        result
+    }
+
+    async fn wait_for_all(
+        self: &Arc<Self>,
+        starts: &mut JoinSet<Result<String, (String, Problem)>>,
+        begun: Instant,
+        tell: &Teller,
+    ) -> Result<(), (String, Problem)> {
+        let mut changes = self.changed.subscribe();
+        let mut waiting: BTreeMap<String, Option<String>> = BTreeMap::new();
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while !waiting.is_empty() {
+        while !(starts.is_empty() && waiting.is_empty()) {
+            tokio::select! {
+                Some(started) = starts.join_next() => {
+                    let lost = |error| (String::new(), failed(&error));
+                    waiting.insert(started.map_err(lost)??, None);
+                }
+                _ = changes.changed() => {}
+                () = tokio::time::sleep_until(deadline) => {
+                    let name = waiting.into_keys().next().unwrap_or_default();
+                    let message = format!("{name} was not ready within {} s", PATIENCE.as_secs());
+                    let hint = Some(format!("partitiond logs {name}"));
+                    return Err((name, problem(ProblemKind::Failed, message, hint)));
+                }
+            }
             for (name, said) in std::mem::take(&mut waiting) {
                 if let Some(said) = self.look_at_start(&name, said, begun, tell)? {
                     waiting.insert(name, said);
                 }
-            }
-            if waiting.is_empty() {
-                break;
-            }
-            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
-                let name = waiting.into_keys().next().unwrap_or_default();
-                let message = format!("{name} was not ready within {} s", PATIENCE.as_secs());
-                let hint = Some(format!("partitiond logs {name}"));
-                return Err((name, problem(ProblemKind::Failed, message, hint)));
             }
         }
         Ok(())
@@ -191,7 +213,7 @@ impl Supervisor {
     /// chosen at the start itself.
     fn entry(&self, planned: &Planned, name: &str, spec: &Spec) -> Result<Entry, Problem> {
         let digest = spec.image.digest.clone().unwrap_or_default();
-        let image = self.image(&digest, true)?;
+        let image = self.image(&digest)?;
         let words = format!("{} {}", image.command_line, spec.cmdline);
         boot::command_line::check(&words)
             .map_err(|error| problem(ProblemKind::Invalid, format!("{name}: {error}"), None))?;

@@ -13,8 +13,12 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::mapping::{Mapping, Piece};
+use super::pool::{Pool, PoolError, PoolsLock};
 use crate::memory::Segment;
 use crate::units::{Bytes, NodeId, PhysAddr};
+
+/// The most that is taken besides a share in search of pages that lie together.
+const MOST_MORE: Bytes = Bytes::mib(512);
 
 /// The size of a huge page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +75,9 @@ pub enum HugetlbError {
         /// What the kernel said.
         source: io::Error,
     },
+    /// the pools cannot be used
+    #[error(transparent)]
+    Pool(#[from] PoolError),
     /// physical addresses are hidden
     #[error(
         "the physical addresses of the partition's memory cannot be read (/proc/self/pagemap): root is needed"
@@ -160,36 +167,75 @@ impl HugetlbFile {
         }
     }
 
-    /// Allocates each share on its node, and more where there is more; keeps those pages that lie in
-    /// the longest pieces, and gives the others back.
+    /// Allocates each share on its node.
     fn fill(&mut self, page: u64, shares: &[NodeShare]) -> Result<(), HugetlbError> {
-        // One partition at a time: two that took pages in turns would both get scattered ones.
-        let folder = self.path.parent().unwrap_or(&self.path);
-        let _alone = File::open(folder)
-            .and_then(|folder| {
-                Flock::lock(folder, FlockArg::LockExclusive)
-                    .map_err(|(_, error)| io::Error::from(error))
-            })
-            .map_err(file_error(folder, "locked"))?;
+        let _alone = self.alone()?;
         let mut start = 0;
         for share in shares {
             let no_pages =
                 |source| HugetlbError::NoPages { size: share.size, node: share.node, source };
             allocate(&self.file, start, share.size.0, share.node).map_err(no_pages)?;
-            let mut end = start + share.size.0;
-            while end - start < share.size.0.saturating_mul(2)
-                && allocate(&self.file, end, page, share.node).is_ok()
+            start += share.size.0;
+        }
+        self.runs = runs(self.pages(page, 0, start)?, page);
+        Ok(())
+    }
+
+    /// One partition at a time: two that took pages in turns would both get scattered ones.
+    fn alone(&self) -> Result<Flock<File>, HugetlbError> {
+        let folder = self.path.parent().unwrap_or(&self.path);
+        File::open(folder)
+            .and_then(|folder| {
+                Flock::lock(folder, FlockArg::LockExclusive)
+                    .map_err(|(_, error)| io::Error::from(error))
+            })
+            .map_err(file_error(folder, "locked"))
+    }
+
+    /// Exchanges scattered pages for some that lie together, as far as the host has such.
+    ///
+    /// On a host that has run for a while the first huge pages that its kernel finds are left-overs
+    /// between what is in use; those that it has to break out of larger blocks come last. So its pool
+    /// gets more pages for a moment, this file takes them all, keeps those in the longest pieces, and
+    /// gives the others back.
+    ///
+    /// # Errors
+    ///
+    /// [`HugetlbError`].
+    pub fn gather(
+        &mut self,
+        page_size: PageSize,
+        shares: &[NodeShare],
+    ) -> Result<(), HugetlbError> {
+        let _alone = self.alone()?;
+        let lock = PoolsLock::take()?;
+        let page = page_size.bytes().0;
+        let end = shares.iter().fold(0, |sum: u64, share| sum.saturating_add(share.size.0));
+        let mut start = 0;
+        let mut kept = Vec::new();
+        for share in shares {
+            let pool = Pool { node: share.node, size: page_size };
+            let added = pool.add_some(&lock, share.size.min(MOST_MORE).0 / page);
+            let mut more = 0;
+            while more < added && allocate(&self.file, end + more * page, page, share.node).is_ok()
             {
-                end += page;
+                more += 1;
             }
-            let (mut kept, left) = choose(self.pages(page, start, end)?, page, share.size.0);
+            let mut pages = self.pages(page, start, start + share.size.0)?;
+            if more > 0 {
+                pages.append(&mut self.pages(page, end, end + more * page)?);
+            }
+            pages.sort_unstable();
+            let (mut some, left) = choose(pages, page, share.size.0);
             for offset in left {
                 punch(&self.file, offset, page).map_err(file_error(&self.path, "trimmed"))?;
             }
-            self.runs.append(&mut kept);
-            start = end;
+            pool.remove(&lock, added)?;
+            kept.append(&mut some);
+            start += share.size.0;
         }
-        self.runs.sort_unstable_by_key(|run| run.physical);
+        kept.sort_unstable();
+        self.runs = runs(kept, page);
         Ok(())
     }
 
@@ -219,8 +265,8 @@ impl HugetlbFile {
 }
 
 /// Of pages by physical address and offset (ascending), those in the longest physical pieces, `wanted`
-/// bytes of them, as runs; and the offsets of the others.
-fn choose(pages: Vec<(u64, u64)>, page: u64, wanted: u64) -> (Vec<Run>, Vec<u64>) {
+/// bytes of them, ascending; and the offsets of the others.
+fn choose(pages: Vec<(u64, u64)>, page: u64, wanted: u64) -> (Vec<(u64, u64)>, Vec<u64>) {
     let mut pieces: Vec<Vec<(u64, u64)>> = Vec::new();
     for next in pages {
         match pieces.last_mut() {
@@ -236,8 +282,13 @@ fn choose(pages: Vec<(u64, u64)>, page: u64, wanted: u64) -> (Vec<Run>, Vec<u64>
     let left =
         kept.split_off(count.min(kept.len())).into_iter().map(|(_, offset)| offset).collect();
     kept.sort_unstable();
+    (kept, left)
+}
+
+/// Pages by physical address and offset (ascending) as runs.
+fn runs(pages: Vec<(u64, u64)>, page: u64) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
-    for (physical, offset) in kept {
+    for (physical, offset) in pages {
         match runs.last_mut() {
             Some(run)
                 if run.physical.0 + run.length == physical && run.offset + run.length == offset =>
@@ -247,7 +298,7 @@ fn choose(pages: Vec<(u64, u64)>, page: u64, wanted: u64) -> (Vec<Run>, Vec<u64>
             _ => runs.push(Run { physical: PhysAddr(physical), offset, length: page }),
         }
     }
-    (runs, left)
+    runs
 }
 
 /// Gives a page of the file back.
@@ -326,9 +377,9 @@ mod tests {
         let at = |numbers: &[u64]| {
             numbers.iter().enumerate().map(|(n, at)| (at * page, n as u64 * page)).collect()
         };
-        let (runs, left) = choose(at(&[1, 3, 5, 6, 7, 8, 12, 13]), page, 5 * page);
+        let (kept, left) = choose(at(&[1, 3, 5, 6, 7, 8, 12, 13]), page, 5 * page);
         let kept: Vec<_> =
-            runs.iter().map(|run| (run.physical.0 / page, run.length / page)).collect();
+            runs(kept, page).iter().map(|run| (run.physical.0 / page, run.length / page)).collect();
         assert_eq!(kept, [(5, 4), (12, 1)]);
         assert_eq!(left.len(), 3);
         let (all, none) = choose(at(&[1, 3]), page, 2 * page);

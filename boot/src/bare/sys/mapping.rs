@@ -96,7 +96,11 @@ pub fn map<'a>(
 }
 
 /// Joins pieces (ascending) that touch.
-fn segments(pieces: impl Iterator<Item = Segment>) -> Result<Vec<Segment>, MapError> {
+///
+/// # Errors
+///
+/// [`MapError::Twice`] where two overlap.
+pub fn segments(pieces: impl Iterator<Item = Segment>) -> Result<Vec<Segment>, MapError> {
     let mut segments: Vec<Segment> = Vec::new();
     for piece in pieces {
         match segments.last_mut() {

@@ -54,6 +54,8 @@ pub async fn put_blob(
         let message = format!("the content sent is {}, not {digest}", blob.digest);
         return Err(problem(ProblemKind::Invalid, message, None));
     }
+    // Its digest was computed from what was written.
+    supervisor.note_verified(&supervisor.store()?, &digest);
     Ok(StatusCode::NO_CONTENT)
 }
 
