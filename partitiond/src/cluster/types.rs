@@ -145,7 +145,7 @@ pub enum MemorySource {
         /// Their size.
         page: HugePage,
     },
-    /// A pool that the host was booted with (`memmap=…%…`, device DAX).
+    /// A pool that firmware or command line soft-reserved (`memmap=…%…`), also as device DAX.
     SoftReserved,
     /// A range that the host was booted without (`memmap=…$…`).
     Memmap,
@@ -165,6 +165,21 @@ impl MemorySource {
             // Kernels are loaded at, and map themselves with, 2 MiB.
             Self::SoftReserved | Self::Memmap => Bytes::mib(2),
         }
+    }
+
+    /// In two or three words, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Hugetlb { page: HugePage::TwoMiB } => "huge pages of 2 MiB",
+            Self::Hugetlb { page: HugePage::OneGiB } => "huge pages of 1 GiB",
+            Self::SoftReserved => "soft-reserved",
+            Self::Memmap => "memmap",
+        }
+    }
+
+    /// Whether it is memory of the running host, rather than some that the host was booted without.
+    pub fn is_from_host(self) -> bool {
+        matches!(self, Self::Hugetlb { .. })
     }
 
     /// Its name in the cluster file.
