@@ -7,6 +7,7 @@ pub mod sys;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::Risk;
 use crate::inventory::{Lockdown, Machine};
 
 /// Something that stands in the way of a back end.
@@ -37,6 +38,8 @@ pub struct Facts {
     pub x2apic: bool,
     /// Whether the host's own trampoline was found.
     pub host_trampoline: bool,
+    /// Why the xAPIC registers cannot be reached through `/dev/mem`.
+    pub xapic: Option<String>,
     /// Why `/dev/kvm` is of no use.
     pub kvm: Option<String>,
 }
@@ -87,12 +90,6 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
     }
     if let Some(why) = &facts.msr {
         add("msr", why.clone(), "modprobe msr");
-    } else if !facts.x2apic && !facts.host_trampoline {
-        add(
-            "apic-mode",
-            "the CPUs are in xAPIC mode, and the host kernel's trampoline was not found".into(),
-            "switch x2APIC on in the firmware, and take `nox2apic` off the kernel command line",
-        );
     }
     if !machine.cpus.iter().any(|cpu| cpu.removable && !cpu.boot) {
         add(
@@ -115,6 +112,26 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
             "boot kernel 5.10 or later",
         );
     }
+    if facts.msr.is_none() && !facts.x2apic && !facts.host_trampoline {
+        let risk = Risk::XApicRegisters.name();
+        let accepted = if facts.xapic.is_none() {
+            format!(
+                "; or accept the risk of two writes with `accept: [{risk}]` in the cluster file"
+            )
+        } else {
+            String::new()
+        };
+        found.push(Obstacle {
+            name: "apic-mode".to_owned(),
+            found: "the CPUs are in xAPIC mode, and the host kernel's trampoline was not found"
+                .to_owned(),
+            remedy: format!(
+                "switch x2APIC on in the firmware, and take `nox2apic` off the kernel command \
+                 line{accepted}"
+            ),
+            accept: facts.xapic.is_none().then(|| risk.to_owned()),
+        });
+    }
     // The last word of that name counts.
     let words = machine.kernel.cmdline.split_whitespace();
     let said = words.filter_map(|word| word.strip_prefix("no_ipi_broadcast=")).next_back();
@@ -132,6 +149,21 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
         });
     }
     found
+}
+
+/// What keeps CPUs from being started through the xAPIC registers, for those who accept that.
+pub fn xapic(facts: &Facts) -> Option<Obstacle> {
+    let why = facts.xapic.as_ref()?;
+    Some(Obstacle {
+        name: "xapic-registers".to_owned(),
+        found: format!("the local APIC cannot be reached through /dev/mem: {why}"),
+        remedy: format!(
+            "add `iomem=relaxed` to the host's kernel command line; or take `{}` off `accept`, and \
+             the host's kernel starts the CPUs",
+            Risk::XApicRegisters.name()
+        ),
+        accept: None,
+    })
 }
 
 /// What keeps `kvm` from working.
@@ -180,6 +212,7 @@ mod tests {
             msr: None,
             x2apic: true,
             host_trampoline: true,
+            xapic: None,
             kvm: None,
         }
     }
@@ -218,8 +251,14 @@ mod tests {
     fn xapic_alone_is_no_obstacle_where_the_host_kernel_can_help() {
         let xapic = Facts { x2apic: false, ..facts() };
         assert_eq!(names(&machine(), &xapic), [""; 0]);
-        let alone = Facts { host_trampoline: false, ..xapic };
+        let alone = Facts { host_trampoline: false, ..xapic.clone() };
         assert_eq!(names(&machine(), &alone), ["apic-mode"]);
+        assert_eq!(bare(&machine(), &alone)[0].accept.as_deref(), Some("XApicRegisters"));
+        assert_eq!(super::xapic(&alone), None);
+        // What cannot be done cannot be accepted.
+        let closed = Facts { xapic: Some("refused".to_owned()), ..alone.clone() };
+        assert_eq!(bare(&machine(), &closed)[0].accept, None);
+        assert!(super::xapic(&closed).unwrap().remedy.contains("iomem=relaxed"));
         let crowded = Facts { low_pages: 3, ..facts() };
         assert_eq!(names(&machine(), &crowded), ["low-memory"]);
     }

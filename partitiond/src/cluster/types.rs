@@ -64,6 +64,23 @@ pub enum Backend {
 pub enum Risk {
     /// The host runs without `no_ipi_broadcast=1`: its panic or reboot stops the partitions too.
     HostIpiBroadcast,
+    /// In xAPIC mode, INIT and SIPI are written to two registers one after the other, instead of by the
+    /// host's kernel, which takes ten seconds for each partition. An interrupt of the host's between
+    /// the two could aim INIT at a CPU of its own, and stop the machine.
+    XApicRegisters,
+}
+
+impl Risk {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::HostIpiBroadcast, Self::XApicRegisters];
+
+    /// Its name in the cluster file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HostIpiBroadcast => "HostIpiBroadcast",
+            Self::XApicRegisters => "XApicRegisters",
+        }
+    }
 }
 
 /// A part of the machine with a kernel of its own.

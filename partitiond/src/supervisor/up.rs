@@ -197,7 +197,7 @@ impl Supervisor {
             .map_err(|error| problem(ProblemKind::Invalid, format!("{name}: {error}"), None))?;
         let huge = page_size_of(spec.source);
         let page_size = huge.unwrap_or_default();
-        let starter = self.ledger().starter.ok_or_else(|| {
+        let starter = planned.starter.ok_or_else(|| {
             let hint = Some("partitiond doctor".to_owned());
             problem(ProblemKind::Refused, "CPUs cannot be started on this machine", hint)
         })?;
