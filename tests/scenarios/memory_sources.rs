@@ -1,9 +1,10 @@
 //! Memory that the host was booted without: `memmap=` and the Soft-Reserved pool, beside huge pages.
 
+use rig::Topology;
 use scenarios::{Server, Setup, scenario};
 
-/// The rig's memory ends at 6 GiB: 2 GiB of it lie below 4 GiB. One half GiB is reserved, the next one
-/// soft-reserved.
+/// The rig's memory ends at 6 GiB: 2 GiB of it lie below 4 GiB, on node 0, the others on node 1. There
+/// one half GiB is reserved, the next one soft-reserved.
 const POOLS: &str = "memmap=512M$5G memmap=512M%0x160000000-1+0xefffffff";
 
 const CLUSTER: &str = r#"Cluster(
@@ -32,12 +33,13 @@ fn partitions_of_every_source_run_side_by_side() {
         let server = Server::start(&Setup {
             images: &["linux-6.1-cloud", "linux-6.12-cloud"],
             words: POOLS,
+            topology: Topology { nodes: 2, ..Topology::flat(4) },
             ..Setup::default()
         });
         let before = server.state();
         server.write("/cluster.ron", CLUSTER);
         let plan = server.sh("partitiond plan /cluster.ron");
-        assert!(plan.contains("256MiB on node 0 (memmap)"), "{plan}");
+        assert!(plan.contains("256MiB on node 1 (memmap)"), "{plan}");
         for round in 0..2 {
             server.sh("partitiond up /cluster.ron");
             for (name, least, most) in
@@ -51,10 +53,14 @@ fn partitions_of_every_source_run_side_by_side() {
             let start = |name: &str| server.partition(name)["ranges"][0]["start"].as_u64();
             assert_eq!((start("mapped"), start("soft")), (Some(5 << 30), Some(0x1_6000_0000)));
             assert_eq!(start("huge"), None);
+            let node = |name: &str| server.partition(name)["nodes"][0]["node"].as_u64();
+            assert_eq!(NAMES.map(node), [Some(0), Some(1), Some(1)]);
+            let cpus = |name: &str| server.partition(name)["cpus"].to_string();
+            assert_eq!(cpus("huge"), "\"1\"", "beside its memory; the others have 2 and 3");
             let ram = server.sh("partitiond exec mapped -- grep 'System RAM' /proc/iomem");
             assert!(ram.contains("14fdfffff : System RAM"), "all but the mailbox: {ram}");
             let shown = server.sh("partitiond show mapped");
-            assert!(shown.contains("256 MiB on node 0, memmap 0x140000000-0x14fffffff"), "{shown}");
+            assert!(shown.contains("256 MiB on node 1, memmap 0x140000000-0x14fffffff"), "{shown}");
             assert!(server.sh("partitiond ps").contains("512 MiB soft-reserved"));
             let map = server.sh("partitiond map");
             assert!(map.contains("mapped 256M memmap") && map.contains("soft 512M soft"), "{map}");
