@@ -32,6 +32,8 @@ pub struct Setup {
     pub qemu: QemuVersion,
     /// Words for the host's command line, behind the usual ones.
     pub words: &'static str,
+    /// Modules that the host has loaded besides those that it always has.
+    pub modules: &'static [&'static str],
 }
 
 impl Default for Setup {
@@ -43,6 +45,7 @@ impl Default for Setup {
             memory: Bytes::gib(4),
             qemu: QemuVersion::V10,
             words: "",
+            modules: &[],
         }
     }
 }
@@ -69,7 +72,11 @@ impl Server {
             memory: setup.memory,
             kernel,
             command_line: format!("{} {}", RigSpec::COMMAND_LINE, setup.words),
-            modules: vec!["msr allow_writes=on".to_owned()],
+            modules: ["msr allow_writes=on"]
+                .iter()
+                .chain(setup.modules)
+                .map(|module| (*module).to_owned())
+                .collect(),
             files: vec![GuestFile {
                 guest: "/usr/bin/partitiond".into(),
                 host: programs.partitiond.clone(),

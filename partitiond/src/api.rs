@@ -24,9 +24,11 @@
 use std::collections::BTreeMap;
 
 use boot::bare::NodeShare;
+use boot::memory::Segment;
 use boot::units::{Bytes, CpuSet};
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::MemorySource;
 use crate::doctor::Obstacle;
 use crate::inventory::Machine;
 
@@ -242,6 +244,10 @@ pub struct PartitionStatus {
     pub memory: Bytes,
     /// Where its memory lies.
     pub nodes: Vec<NodeShare>,
+    /// Where its memory comes from.
+    pub memory_source: MemorySource,
+    /// Its ranges of a pool, where it comes from one.
+    pub ranges: Vec<Segment>,
     /// The keeper's process id, where there is one.
     pub keeper: Option<u32>,
     /// Its boot id, once it has answered.

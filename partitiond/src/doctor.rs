@@ -7,6 +7,7 @@ pub mod sys;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::Risk;
 use crate::inventory::{Lockdown, Machine};
 
 /// Something that stands in the way of a back end.
@@ -37,6 +38,8 @@ pub struct Facts {
     pub x2apic: bool,
     /// Whether the host's own trampoline was found.
     pub host_trampoline: bool,
+    /// Why the xAPIC registers cannot be reached through `/dev/mem`.
+    pub xapic: Option<String>,
     /// Why `/dev/kvm` is of no use.
     pub kvm: Option<String>,
 }
@@ -91,25 +94,6 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
     }
     if let Some(why) = &facts.msr {
         add("msr", why.clone(), "modprobe msr");
-    } else if !facts.x2apic && !facts.host_trampoline {
-        add(
-            "apic-mode",
-            "the CPUs are in xAPIC mode, and the host kernel's trampoline was not found".into(),
-            "switch x2APIC on in the firmware, and take `nox2apic` off the kernel command line",
-        );
-    } else if !facts.x2apic
-        && version(&machine.kernel.release).is_some_and(|version| version < CALLS_AGAIN)
-    {
-        add(
-            "apic-mode",
-            format!(
-                "the CPUs are in xAPIC mode, and the host's kernel {} could never take a CPU back \
-                 that a partition has booted on",
-                machine.kernel.release
-            ),
-            "boot kernel 5.17 or later; or switch x2APIC on in the firmware, and take `nox2apic` \
-             off the kernel command line",
-        );
     }
     if !machine.cpus.iter().any(|cpu| cpu.removable && !cpu.boot) {
         add(
@@ -132,6 +116,38 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
             "boot kernel 5.10 or later",
         );
     }
+    let without_host_kernel = if !facts.host_trampoline {
+        Some("the host kernel's trampoline was not found".to_owned())
+    } else if version(&machine.kernel.release).is_some_and(|version| version < CALLS_AGAIN) {
+        let release = &machine.kernel.release;
+        Some(format!(
+            "the host's kernel {release} could never take a CPU back that a partition has booted on"
+        ))
+    } else {
+        None
+    };
+    if facts.msr.is_none()
+        && !facts.x2apic
+        && let Some(why) = without_host_kernel
+    {
+        let risk = Risk::XApicRegisters.name();
+        let accepted = if facts.xapic.is_none() {
+            format!(
+                "; or accept the risk of two writes with `accept: [{risk}]` in the cluster file"
+            )
+        } else {
+            String::new()
+        };
+        found.push(Obstacle {
+            name: "apic-mode".to_owned(),
+            found: format!("the CPUs are in xAPIC mode, and {why}"),
+            remedy: format!(
+                "switch x2APIC on in the firmware, and take `nox2apic` off the kernel command \
+                 line{accepted}"
+            ),
+            accept: facts.xapic.is_none().then(|| risk.to_owned()),
+        });
+    }
     // The last word of that name counts.
     let words = machine.kernel.cmdline.split_whitespace();
     let said = words.filter_map(|word| word.strip_prefix("no_ipi_broadcast=")).next_back();
@@ -149,6 +165,21 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
         });
     }
     found
+}
+
+/// What keeps CPUs from being started through the xAPIC registers, for those who accept that.
+pub fn xapic(facts: &Facts) -> Option<Obstacle> {
+    let why = facts.xapic.as_ref()?;
+    Some(Obstacle {
+        name: "xapic-registers".to_owned(),
+        found: format!("the local APIC cannot be reached through /dev/mem: {why}"),
+        remedy: format!(
+            "add `iomem=relaxed` to the host's kernel command line; or take `{}` off `accept`, and \
+             the host's kernel starts the CPUs",
+            Risk::XApicRegisters.name()
+        ),
+        accept: None,
+    })
 }
 
 /// What keeps `kvm` from working.
@@ -197,6 +228,7 @@ mod tests {
             msr: None,
             x2apic: true,
             host_trampoline: true,
+            xapic: None,
             kvm: None,
         }
     }
@@ -241,6 +273,12 @@ mod tests {
         old.kernel.release = "5.10.0-32-cloud-amd64".to_owned();
         assert_eq!(names(&old, &xapic), ["apic-mode"]);
         assert_eq!(names(&old, &facts()), [""; 0], "x2APIC does not need the host's kernel");
+        assert_eq!(bare(&machine(), &alone)[0].accept.as_deref(), Some("XApicRegisters"));
+        assert_eq!(super::xapic(&alone), None);
+        // What cannot be done cannot be accepted.
+        let closed = Facts { xapic: Some("refused".to_owned()), ..alone.clone() };
+        assert_eq!(bare(&machine(), &closed)[0].accept, None);
+        assert!(super::xapic(&closed).unwrap().remedy.contains("iomem=relaxed"));
         let crowded = Facts { low_pages: 3, ..facts() };
         assert_eq!(names(&machine(), &crowded), ["low-memory"]);
     }

@@ -11,10 +11,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use boot::memory::Segment;
 use boot::units::{ApicId, Bytes, CpuId, CpuSet, NodeId, PhysAddr};
 use serde::{Deserialize, Serialize};
 
 mod file;
+pub mod pools;
+mod srat;
 mod synthetic;
 pub mod sys;
 
@@ -133,14 +136,36 @@ pub struct Pool {
     pub size: Bytes,
     /// The node it lies on; `None` where nothing tells.
     pub node: Option<NodeId>,
+    /// Why no partition can have it, where none can.
+    #[serde(default)]
+    pub unusable: Option<String>,
+}
+
+impl Pool {
+    /// Pages of pools: kernels are loaded at, and map themselves with, 2 MiB.
+    pub const PAGE: Bytes = Bytes::mib(2);
+
+    /// Where it lies.
+    pub fn place(&self) -> Segment {
+        Segment { start: self.start, size: self.size }
+    }
+
+    /// The whole pages in it that partitions can have; `None` where that is nothing.
+    pub fn pages(&self) -> Option<Segment> {
+        let start = self.start.0.checked_next_multiple_of(Self::PAGE.0)?;
+        let end = self.start.0.checked_add(self.size.0)?;
+        let size = (end - end % Self::PAGE.0).checked_sub(start).filter(|size| *size > 0)?;
+        let usable = self.unusable.is_none();
+        usable.then_some(Segment { start: PhysAddr(start), size: Bytes(size) })
+    }
 }
 
 /// How a pool was set aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PoolKind {
-    /// A device DAX (`/dev/daxN.M`).
+    /// `Soft Reserved` in `/proc/iomem`: by the firmware, or by `memmap=<size>%<start>-1+0xefffffff`.
     SoftReserved,
-    /// `memmap=<size>$<start>` on the command line.
+    /// Reserved by `memmap=<size>$<start>` on the command line.
     Memmap,
 }
 

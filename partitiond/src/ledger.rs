@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use boot::bare::{LowMemory, LowWindow, PageSize, Pool, Starter};
+use boot::memory::Segment;
 use boot::units::NodeId;
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +143,12 @@ impl Ledger {
     /// The windows of low memory that partitions own.
     pub fn windows(&self) -> Vec<LowWindow> {
         self.partitions.values().map(|entry| entry.spec.bare.low).collect()
+    }
+
+    /// The ranges of pools that partitions own, but for the one of that name.
+    pub fn ranges(&self, but: &str) -> Vec<Segment> {
+        let others = self.partitions.iter().filter(|(name, _)| *name != but);
+        others.flat_map(|(_, entry)| entry.spec.bare.ranges.iter().copied()).collect()
     }
 
     /// A window for one more partition.

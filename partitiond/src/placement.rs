@@ -30,6 +30,7 @@ mod explain;
 mod free;
 mod memory;
 mod place;
+mod ranges;
 mod refusal;
 mod search;
 mod sets;
@@ -40,6 +41,7 @@ mod tests;
 
 pub use explain::explain;
 pub use place::place;
+pub use ranges::{PoolIsShort, ranges};
 pub use refusal::{Refusal, Rule, diagnose};
 
 /// What a partition owns.

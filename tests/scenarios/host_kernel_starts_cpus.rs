@@ -5,6 +5,10 @@
 use rig::qemu::QemuVersion;
 use scenarios::{Server, Setup, scenario};
 
+/// What the host's kernel says of a CPU that it started for somebody else (6.1: `native_cpu_up`,
+/// arch/x86/kernel/smpboot.c).
+const WAITED_IN_VAIN: &str = "to wakeup CPU";
+
 #[test]
 fn a_machine_in_xapic_mode_is_divided_too() {
     is_divided("linux-6.1-cloud");
@@ -89,6 +93,64 @@ fn is_divided(host: &'static str) {
         assert_eq!(entry(), original, "the host's trampoline is its own again");
         assert_eq!(server.state(), before, "the host is as it was found");
         server.sh("partitiond up /cluster.ron && partitiond down");
+        assert_eq!(server.state(), before);
+        assert!(server.console().contains(WAITED_IN_VAIN));
+    });
+}
+
+#[test]
+fn who_accepts_the_risk_need_not_wait_for_the_hosts_kernel() {
+    scenario(|| {
+        // 6.1 lets nobody map the local APIC otherwise.
+        let server = Server::start(&Setup {
+            images: &["linux-6.12-cloud"],
+            host: "linux-6.1-cloud",
+            qemu: QemuVersion::V7,
+            words: "iomem=relaxed",
+            ..Setup::default()
+        });
+        let before = server.state();
+        server.write(
+            "/cluster.ron",
+            r#"Cluster(trust: Mutual, accept: [XApicRegisters], partitions: {
+                "db": (image: "linux-6.12-cloud", cpus: Count(2)),
+                "web": (image: "linux-6.12-cloud"),
+            })"#,
+        );
+        for _ in 0..2 {
+            server.sh("partitiond up /cluster.ron");
+            let starters = "grep -c 'starter: XApic' /var/lib/partitiond/ledger.ron";
+            assert_eq!(server.sh(starters), "2", "neither was started by the host's kernel");
+            assert_eq!(server.sh("partitiond exec db -- nproc"), "2");
+            assert_eq!(server.sh("partitiond exec web -- nproc"), "1");
+            server.sh("partitiond down");
+            assert_eq!(server.state(), before, "the host is as it was found");
+        }
+        assert!(!server.console().contains(WAITED_IN_VAIN));
+    });
+}
+
+#[test]
+fn closed_registers_are_named_with_what_opens_them() {
+    scenario(|| {
+        let server = Server::start(&Setup {
+            images: &["linux-6.12-cloud"],
+            host: "linux-6.1-cloud",
+            qemu: QemuVersion::V7,
+            ..Setup::default()
+        });
+        let before = server.state();
+        server.write(
+            "/cluster.ron",
+            r#"Cluster(trust: Mutual, accept: [XApicRegisters], partitions: {
+                "db": (image: "linux-6.12-cloud"),
+            })"#,
+        );
+        let (_, complaint) = server.refused("partitiond up /cluster.ron");
+        assert!(
+            complaint.contains("xapic-registers") && complaint.contains("iomem=relaxed"),
+            "{complaint}"
+        );
         assert_eq!(server.state(), before);
     });
 }

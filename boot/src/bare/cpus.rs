@@ -70,6 +70,9 @@ pub enum CpuError {
         /// How far it came.
         progress: Progress,
     },
+    /// the local APIC takes no command
+    #[error("the local APIC of the boot CPU does not send an interrupt to APIC {}", .0.0)]
+    NotSent(ApicId),
     /// a partition has no CPUs
     #[error("a partition needs at least one CPU")]
     None,
@@ -123,6 +126,16 @@ impl Starter {
         }
         let code = low.host_code.ok_or(CpuError::NoHostTrampoline)?;
         Ok(Self::HostKernel { code })
+    }
+
+    /// The xAPIC registers, for those who accept that an interrupt may come between two writes.
+    ///
+    /// # Errors
+    ///
+    /// [`CpuError::DevMem`] where the host's kernel does not let us reach them.
+    pub fn xapic() -> Result<Self, CpuError> {
+        PhysicalWindow::map_registers(XAPIC_PAGE, 4096)?;
+        Ok(Self::XApic)
     }
 
     /// Puts the host's trampoline back, where somebody who was starting a CPU died and left it
@@ -271,20 +284,31 @@ impl Registers {
             Self::X2Apic(msr) => {
                 Ok(msr.write(X2APIC_ICR, u64::from(to.0) << 32 | u64::from(command))?)
             }
-            // Each CPU sees its own local APIC at the same address.
+            // Each CPU sees its own local APIC at the same address: both halves must be the same CPU's.
             Self::XApic(page) => {
-                sys::on_cpu(BOOT_CPU, || {
-                    let idle = || page.read_u32(XAPIC_ICR_LOW) & DELIVERY_PENDING == 0;
-                    while !idle() {
+                const PATIENCE: Duration = Duration::from_millis(100);
+                let idle = || {
+                    let since = Instant::now();
+                    while page.read_u32(XAPIC_ICR_LOW) & DELIVERY_PENDING != 0 {
+                        if since.elapsed() >= PATIENCE {
+                            return false;
+                        }
                         std::hint::spin_loop();
+                    }
+                    true
+                };
+                let sent = sys::on_cpu(BOOT_CPU, || {
+                    if !idle() {
+                        return false;
                     }
                     page.write_u32(XAPIC_ICR_HIGH, to.0 << 24);
                     page.write_u32(XAPIC_ICR_LOW, command);
-                    while !idle() {
-                        std::hint::spin_loop();
-                    }
+                    idle()
                 });
-                Ok(())
+                match sent {
+                    Some(true) => Ok(()),
+                    _ => Err(CpuError::NotSent(to)),
+                }
             }
         }
     }

@@ -73,6 +73,7 @@ fn of_file(machine: Machine) -> MachineReport {
         msr: None,
         x2apic: machine.apic.x2apic_capable,
         host_trampoline: true,
+        xapic: None,
         kvm: None,
     };
     let (bare, kvm) = (doctor::bare(&machine, &facts), doctor::kvm(&machine, &facts));

@@ -4,7 +4,6 @@ use super::exit::Failure;
 use super::render::{details, overview};
 use super::{Context, connect, output, terminal};
 use crate::api::{PartitionStatus, Phase};
-use crate::cluster::MemorySource;
 use crate::inventory::Machine;
 use crate::placement::{Assignment, Assignments};
 use crate::plan::Look;
@@ -50,7 +49,7 @@ fn assignments(partitions: &[PartitionStatus]) -> Assignments {
             let assignment = Assignment {
                 cpus: status.cpus.clone(),
                 memory: status.nodes.iter().map(|share| (share.node, share.size)).collect(),
-                source: MemorySource::default(),
+                source: status.memory_source,
                 numa: None,
             };
             (status.name.clone(), assignment)

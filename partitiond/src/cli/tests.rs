@@ -1,7 +1,8 @@
 use std::collections::BTreeMap;
 
 use boot::bare::NodeShare;
-use boot::units::{Bytes, NodeId};
+use boot::memory::Segment;
+use boot::units::{Bytes, NodeId, PhysAddr};
 use clap::{CommandFactory, Parser};
 use protocol::{ExitStatus, Interrupts, Pressure, PressureLine, Signals, WorkloadState};
 
@@ -11,6 +12,7 @@ use super::render::{
 use super::*;
 use crate::api::{End, Event, LogEntry, PartitionStatus, Phase, Problem, ProblemKind};
 use crate::client::fake::{Fake, chunked, respond};
+use crate::cluster::MemorySource;
 use crate::doctor::Obstacle;
 
 /// A partition in this phase.
@@ -26,6 +28,8 @@ pub(super) fn status(name: &str, phase: Phase) -> PartitionStatus {
         cpus: "2-3".parse().unwrap(),
         memory: Bytes::mib(512),
         nodes: vec![NodeShare { node: NodeId(0), size: Bytes::mib(512) }],
+        memory_source: MemorySource::default(),
+        ranges: Vec::new(),
         keeper: Some(4711),
         boot_id: Some("0f0e0d0c-0000-4000-8000-000000000000".to_owned()),
         ready_after_ms: Some(3100),
@@ -201,6 +205,11 @@ fn a_partition_is_shown_in_detail() {
     db.workloads.insert("web".to_owned(), state);
     db.last_words = vec!["[    1.0] Kernel panic".to_owned()];
     insta::assert_snapshot!("details", details(&db, Style::PLAIN));
+    db.memory_source = MemorySource::Memmap;
+    db.ranges = vec![Segment { start: PhysAddr(5 << 30), size: Bytes::mib(512) }];
+    let memory = "512 MiB on node 0, memmap 0x140000000-0x15fffffff";
+    assert!(details(&db, Style::PLAIN).contains(memory));
+    assert!(overview(&[db], Style::PLAIN).contains("512 MiB memmap"));
 }
 
 #[test]

@@ -140,10 +140,14 @@ fn accept(node: &Node, problems: &mut Problems) -> Vec<Risk> {
     for element in
         list(node, "a list of risks, such as [HostIpiBroadcast]", problems).unwrap_or(&[])
     {
-        let risk = variant(element, "risk", &["HostIpiBroadcast"], problems)
-            .and_then(|(word, body)| plain(word, body, &element.span, problems));
-        if risk.is_some() && !risks.contains(&Risk::HostIpiBroadcast) {
-            risks.push(Risk::HostIpiBroadcast);
+        let known = Risk::ALL.map(Risk::name);
+        let Some((word, body)) = variant(element, "risk", &known, problems) else { continue };
+        let risk = Risk::ALL.into_iter().find(|risk| risk.name() == word);
+        let plain = plain(word, body, &element.span, problems);
+        if let (Some(risk), Some(())) = (risk, plain)
+            && !risks.contains(&risk)
+        {
+            risks.push(risk);
         }
     }
     risks

@@ -64,6 +64,23 @@ pub enum Backend {
 pub enum Risk {
     /// The host runs without `no_ipi_broadcast=1`: its panic or reboot stops the partitions too.
     HostIpiBroadcast,
+    /// In xAPIC mode, INIT and SIPI are written to two registers one after the other, instead of by the
+    /// host's kernel, which takes ten seconds for each partition. An interrupt of the host's between
+    /// the two could aim INIT at a CPU of its own, and stop the machine.
+    XApicRegisters,
+}
+
+impl Risk {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::HostIpiBroadcast, Self::XApicRegisters];
+
+    /// Its name in the cluster file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::HostIpiBroadcast => "HostIpiBroadcast",
+            Self::XApicRegisters => "XApicRegisters",
+        }
+    }
 }
 
 /// A part of the machine with a kernel of its own.
@@ -145,7 +162,7 @@ pub enum MemorySource {
         /// Their size.
         page: HugePage,
     },
-    /// A pool that the host was booted with (`memmap=…%…`, device DAX).
+    /// A pool that firmware or command line soft-reserved (`memmap=…%…`), also as device DAX.
     SoftReserved,
     /// A range that the host was booted without (`memmap=…$…`).
     Memmap,
@@ -165,6 +182,21 @@ impl MemorySource {
             // Kernels are loaded at, and map themselves with, 2 MiB.
             Self::SoftReserved | Self::Memmap => Bytes::mib(2),
         }
+    }
+
+    /// In two or three words, for people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Hugetlb { page: HugePage::TwoMiB } => "huge pages of 2 MiB",
+            Self::Hugetlb { page: HugePage::OneGiB } => "huge pages of 1 GiB",
+            Self::SoftReserved => "soft-reserved",
+            Self::Memmap => "memmap",
+        }
+    }
+
+    /// Whether it is memory of the running host, rather than some that the host was booted without.
+    pub fn is_from_host(self) -> bool {
+        matches!(self, Self::Hugetlb { .. })
     }
 
     /// Its name in the cluster file.

@@ -26,6 +26,7 @@ pub fn read(machine: &Machine) -> Facts {
         x2apic: matches!(starter, Some(Ok(Starter::X2Apic)))
             || machine.apic.mode == Some(ApicMode::X2Apic),
         msr,
+        xapic: Starter::xapic().err().map(|error| chain(&error)),
         kvm: kvm(),
     }
 }

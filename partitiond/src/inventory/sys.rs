@@ -7,9 +7,12 @@ use std::path::{Path, PathBuf};
 
 use boot::units::{ApicId, Bytes, CpuId, CpuSet, NodeId, PhysAddr};
 
+use boot::iomem;
+use boot::memory::Segment;
+
+use super::pools::{self, Clues, Dax};
 use super::{
-    Apic, ApicMode, Cpu, HugePages, Kernel, Lockdown, Machine, Node, PciDevice, Place, Pool,
-    PoolKind,
+    Apic, ApicMode, Cpu, HugePages, Kernel, Lockdown, Machine, Node, PciDevice, Place, Pool, srat,
 };
 
 /// Why the machine could not be read.
@@ -59,7 +62,7 @@ pub fn read(root: &Path) -> Result<Machine, ReadError> {
     };
     let kernel = kernel(&tree);
     Ok(Machine {
-        pools: pools(&tree, &kernel.cmdline),
+        pools: pools(&tree, &kernel.cmdline, &nodes, &mut notes),
         memory: mem_total(&tree.required("proc/meminfo")?).unwrap_or_default(),
         hugepage_sizes: hugepages(&tree, "sys/kernel/mm/hugepages")
             .into_iter()
@@ -329,55 +332,57 @@ fn kernel(tree: &Tree) -> Kernel {
     }
 }
 
-fn pools(tree: &Tree, cmdline: &str) -> Vec<Pool> {
-    let mut pools = Vec::new();
-    for name in tree.names("sys/bus/dax/devices") {
-        let directory = format!("sys/bus/dax/devices/{name}");
-        let size = tree.number(&format!("{directory}/size"));
-        let start = tree.number(&format!("{directory}/resource"));
-        if let (Some(size), Some(start)) = (size.filter(|size| *size > 0), start) {
-            pools.push(Pool {
-                kind: PoolKind::SoftReserved,
-                start: PhysAddr(start),
-                size: Bytes(size),
-                node: tree
-                    .number(&format!("{directory}/target_node"))
-                    .and_then(|node| u32::try_from(node).ok())
-                    .map(NodeId),
-            });
+fn pools(
+    tree: &Tree,
+    cmdline: &str,
+    nodes: &[(Node, CpuSet)],
+    notes: &mut Vec<String>,
+) -> Vec<Pool> {
+    let map = iomem::parse(&tree.text("proc/iomem").unwrap_or_default());
+    // Of a machine with one node all memory is there, and as a rule there is no table then.
+    let nodes = match nodes {
+        [(node, _)] => {
+            let all = Segment { start: PhysAddr(0), size: Bytes(u64::MAX) };
+            vec![(all, node.id)]
         }
-    }
-    for word in cmdline.split_whitespace().filter_map(|word| word.strip_prefix("memmap=")) {
-        for range in word.split(',') {
-            if let Some((size, start)) = range.split_once('$')
-                && let (Some(size), Some(start)) = (kernel_size(size), kernel_size(start))
-            {
-                pools.push(Pool {
-                    kind: PoolKind::Memmap,
-                    start: PhysAddr(start),
-                    size: Bytes(size),
-                    node: None,
-                });
-            }
+        _ => {
+            srat::memory(&fs::read(tree.path("sys/firmware/acpi/tables/SRAT")).unwrap_or_default())
         }
-    }
+    };
+    let clues = Clues { cmdline, map, firmware: firmware_memory(tree), nodes, dax: dax(tree) };
+    let (pools, more) = pools::find(&clues);
+    notes.extend(more);
     pools
 }
 
-/// A size as the kernel's command line has it: `4G`, `512M`, `0x1000` (`memparse`, lib/cmdline.c).
-fn kernel_size(text: &str) -> Option<u64> {
-    let (digits, shift) = match text.char_indices().next_back()? {
-        (at, 'K' | 'k') => (text.get(..at)?, 10),
-        (at, 'M' | 'm') => (text.get(..at)?, 20),
-        (at, 'G' | 'g') => (text.get(..at)?, 30),
-        (at, 'T' | 't') => (text.get(..at)?, 40),
-        _ => (text, 0),
+/// What the firmware called memory, before the command line changed it.
+fn firmware_memory(tree: &Tree) -> Option<Vec<Segment>> {
+    let folder = "sys/firmware/memmap";
+    let names = tree.names(folder);
+    let range = |name: String| {
+        let number = |what: &str| tree.number(&format!("{folder}/{name}/{what}"));
+        let (start, last) = (number("start")?, number("end")?);
+        let memory = ["System RAM", "Soft Reserved"]
+            .contains(&tree.text(&format!("{folder}/{name}/type"))?.as_str());
+        let size = last.checked_sub(start)?.checked_add(1)?;
+        memory.then_some(Segment { start: PhysAddr(start), size: Bytes(size) })
     };
-    let number = match digits.strip_prefix("0x") {
-        Some(digits) => u64::from_str_radix(digits, 16).ok()?,
-        None => digits.parse().ok()?,
+    (!names.is_empty()).then(|| names.into_iter().filter_map(range).collect())
+}
+
+fn dax(tree: &Tree) -> Vec<Dax> {
+    let device = |name: String| {
+        let directory = format!("sys/bus/dax/devices/{name}");
+        let number = |what: &str| tree.number(&format!("{directory}/{what}"));
+        let size = Bytes(number("size").filter(|size| *size > 0)?);
+        Some(Dax {
+            place: Segment { start: PhysAddr(number("resource")?), size },
+            node: number("target_node").and_then(|node| u32::try_from(node).ok()).map(NodeId),
+            driver: tree.link(&format!("{directory}/driver")),
+            name,
+        })
     };
-    number.checked_mul(1 << shift)
+    tree.names("sys/bus/dax/devices").into_iter().filter_map(device).collect()
 }
 
 fn pci(tree: &Tree) -> Vec<PciDevice> {

@@ -23,7 +23,12 @@ fn tree() -> tempfile::TempDir {
     write("proc/cpuinfo", &info);
     write("proc/meminfo", "MemTotal:        4194304 kB\nMemFree:  1 kB\n");
     write("proc/version", "Linux version 6.1.0-56-cloud-amd64 (debian)\n");
-    write("proc/cmdline", "ro memmap=1G$4G,512M$0x180000000 memmap=1G%2G quiet\n");
+    write("proc/cmdline", "ro memmap=1G$4G,512M$0x180000000 quiet\n");
+    write(
+        "proc/iomem",
+        "00100000-7fffffff : System RAM\n80000000-bfffffff : Soft Reserved\n\
+         100000000-13fffffff : Reserved\n180000000-19fffffff : System RAM\n",
+    );
     write("proc/sys/kernel/osrelease", "6.1.0-56-cloud-amd64\n");
     write("proc/sys/kernel/arch", "x86_64\n");
     let cpu = "sys/devices/system/cpu";
@@ -64,6 +69,12 @@ fn tree() -> tempfile::TempDir {
     write(&format!("{dax}/size"), "1073741824\n");
     write(&format!("{dax}/resource"), "0x80000000\n");
     write(&format!("{dax}/target_node"), "1\n");
+    let driver = root.path().join(dax).join("driver");
+    std::os::unix::fs::symlink("../../../bus/dax/drivers/device_dax", driver).unwrap();
+    let memmap = "sys/firmware/memmap/0";
+    write(&format!("{memmap}/start"), "0x0\n");
+    write(&format!("{memmap}/end"), "0x1ffffffff\n");
+    write(&format!("{memmap}/type"), "System RAM\n");
     let pci = "sys/bus/pci/devices/0000:00:1f.2";
     write(&format!("{pci}/vendor"), "0x8086\n");
     write(&format!("{pci}/device"), "0x2922\n");
@@ -110,6 +121,8 @@ fn reads_a_machine_from_its_files() {
     let pools: Vec<_> =
         machine.pools.iter().map(|pool| (pool.kind, pool.start.0, pool.size, pool.node)).collect();
     assert_eq!(pools, expected);
+    let usable: Vec<bool> = machine.pools.iter().map(|pool| pool.pages().is_some()).collect();
+    assert_eq!(usable, [true, true, false], "the host runs in the last one");
     let pci = &machine.pci[0];
     assert_eq!((pci.vendor, pci.device, pci.class), (0x8086, 0x2922, 0x01_06_01));
     assert_eq!((pci.driver.as_deref(), pci.node), (Some("ahci"), None));
@@ -182,6 +195,7 @@ fn a_saved_machine_loads_again() {
         start: PhysAddr(1 << 32),
         size: Bytes::gib(1),
         node: None,
+        unusable: None,
     });
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), save(&machine).unwrap()).unwrap();

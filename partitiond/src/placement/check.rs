@@ -6,6 +6,7 @@ use crate::cluster::{Cluster, MIN_MEMORY, MemorySource, Numa};
 
 use super::memory::total;
 use super::place::Placer;
+use super::ranges;
 use super::refusal::{Refusal, Rule};
 
 /// Checks the host's share.
@@ -65,7 +66,12 @@ fn source(placer: &mut Placer, at: usize) {
         }
     };
     let name = placer.requests[at].name;
-    let message = format!("\"{name}\" asks for {what}, which this machine does not have");
+    let mut message = format!("\"{name}\" asks for {what}, which this machine does not have");
+    let kind = ranges::kind_of(source);
+    for pool in placer.machine.pools.iter().filter(|pool| Some(pool.kind) == kind) {
+        let why = pool.unusable.as_deref().unwrap_or("it holds no whole page of 2 MiB");
+        message += &format!("; of {} at {:?}: {why}", pool.size, pool.start);
+    }
     placer.refuse(at, Rule::MemorySource, "memory_source", message, hint);
 }
 

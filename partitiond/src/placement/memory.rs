@@ -7,7 +7,7 @@ use boot::units::{Bytes, NodeId};
 use crate::cluster::MemorySource;
 use crate::inventory::{Machine, PoolKind};
 
-use super::MemoryReason;
+use super::{MemoryReason, ranges};
 
 /// One part in so many of a node's memory stays with the host on that very node: the kernel keeps
 /// its page descriptors there (1/64) and what its drivers and tasks on the node allocate.
@@ -49,9 +49,11 @@ impl Memory {
         let mut pools = [vec![0_u64; machine.nodes.len()], vec![0; machine.nodes.len()]];
         for pool in &machine.pools {
             let list = &mut pools[usize::from(pool.kind == PoolKind::Memmap)];
-            let node = pool.node.and_then(index).unwrap_or(0);
-            if let Some(amount) = list.get_mut(node) {
-                *amount = amount.saturating_add(pool.size.0 - pool.size.0 % Bytes::mib(2).0);
+            let node = ranges::node_of(machine, pool).and_then(index);
+            if let (Some(amount), Some(pages)) =
+                (node.and_then(|at| list.get_mut(at)), pool.pages())
+            {
+                *amount = amount.saturating_add(pages.size.0);
             }
         }
         let [soft_reserved, memmap] = pools;

@@ -214,7 +214,12 @@ impl Placer<'_> {
         if total < memory {
             let message =
                 format!("\"{name}\" asks for {memory}, and {total} are left to give away");
-            let hint = "ask for less, take some from another partition, or lower `host.memory`";
+            let hint = match source {
+                MemorySource::Hugetlb { .. } => {
+                    "ask for less, take some from another partition, or lower `host.memory`"
+                }
+                _ => "ask for less, take some from another partition, or boot the host with more",
+            };
             self.refuse(at, Rule::FreeMemory, "memory", message, hint);
             return;
         }

@@ -130,6 +130,7 @@ fn pools_are_counted_apart_from_the_kernels_memory() {
         start: boot::units::PhysAddr(1 << 32),
         size: Bytes::gib(2),
         node: Some(NodeId(0)),
+        unusable: None,
     });
     let pooled = Partition {
         memory_source: MemorySource::SoftReserved,

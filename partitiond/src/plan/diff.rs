@@ -33,7 +33,12 @@ fn summary(spec: &Spec) -> String {
     let noun = if spec.cpus.len() == 1 { "CPU" } else { "CPUs" };
     let image = image(spec);
     let backend = backend(spec.backend);
-    format!("{noun} {}, {}, image {image}, {backend}", spec.cpus, memory(&spec.memory))
+    let memory = memory(&spec.memory);
+    let source = match spec.source.is_from_host() {
+        true => String::new(),
+        false => format!(" ({})", spec.source.words()),
+    };
+    format!("{noun} {}, {memory}{source}, image {image}, {backend}", spec.cpus)
 }
 
 fn compare(spec: &Spec, existing: &Existing) -> (Action, String, Vec<Change>) {

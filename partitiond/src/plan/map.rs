@@ -20,6 +20,8 @@ const INDENT: usize = 6;
 enum Owner<'a> {
     Host,
     Partition(&'a str),
+    /// A partition's memory that was never the host's, and where it comes from.
+    Pooled(&'a str, &'static str),
     /// Partitions too small to be drawn on their own.
     Others(usize),
     /// An offline CPU that no partition has.
@@ -43,7 +45,7 @@ struct Painter<'a> {
 impl Painter<'_> {
     fn style(&self, owner: Owner) -> Style {
         match owner {
-            Owner::Partition(name) => {
+            Owner::Partition(name) | Owner::Pooled(name, _) => {
                 self.names.binary_search(&name).map_or_else(|_| Style::new(), partition_style)
             }
             Owner::Others(_) => Style::new(),
@@ -60,7 +62,7 @@ impl Owner<'_> {
     fn label(&self) -> String {
         match self {
             Self::Host => "host".to_owned(),
-            Self::Partition(name) => (*name).to_owned(),
+            Self::Partition(name) | Self::Pooled(name, _) => (*name).to_owned(),
             Self::Others(count) => format!("{count} more"),
             Self::Off => "offline".to_owned(),
         }
@@ -148,10 +150,16 @@ fn memory(machine: &Machine, owned: &Assignments, painter: &Painter) -> String {
         let mut from_kernel = 0_u64;
         for (name, assignment) in owned {
             let Some(amount) = assignment.memory.get(&node.id) else { continue };
-            if matches!(assignment.source, MemorySource::Hugetlb { .. }) {
+            if assignment.source.is_from_host() {
                 from_kernel = from_kernel.saturating_add(amount.0);
+                pieces.push((Owner::Partition(name), *amount));
+            } else {
+                let source = match assignment.source {
+                    MemorySource::SoftReserved => "soft",
+                    other => other.words(),
+                };
+                pieces.push((Owner::Pooled(name, source), *amount));
             }
-            pieces.push((Owner::Partition(name), *amount));
         }
         pieces.insert(0, (Owner::Host, Bytes(node.memory.0.saturating_sub(from_kernel))));
         pieces.retain(|(_, amount)| amount.0 > 0);
@@ -200,7 +208,7 @@ fn merge_two_smallest(pieces: &mut Vec<(Owner, Bytes)>) {
         let smallest = pieces
             .iter()
             .enumerate()
-            .filter(|(_, (owner, _))| matches!(owner, Owner::Partition(_)))
+            .filter(|(_, (owner, _))| matches!(owner, Owner::Partition(_) | Owner::Pooled(..)))
             .min_by_key(|(_, (_, amount))| *amount)
             .map(|(at, _)| at);
         let at = match (round, others) {
@@ -216,7 +224,9 @@ fn merge_two_smallest(pieces: &mut Vec<(Owner, Bytes)>) {
 }
 
 fn label(owner: &Owner, amount: Bytes) -> String {
-    format!("{} {}", owner.label(), short(amount))
+    let from =
+        if let Owner::Pooled(_, source) = owner { format!(" {source}") } else { String::new() };
+    format!("{} {}{from}", owner.label(), short(amount))
 }
 
 /// `3.0G`, `512M`

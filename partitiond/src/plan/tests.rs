@@ -1,6 +1,6 @@
 use super::*;
 use crate::cluster::{Cpus, HugePage, Interval};
-use crate::inventory::{Machine, Shape};
+use crate::inventory::{Machine, Pool, PoolKind, Shape};
 use crate::placement::place;
 
 fn partition(image: &str, cpus: u32, memory: Bytes) -> Partition {
@@ -158,6 +158,34 @@ fn the_map_of_the_sketch() {
     ");
     let colored = map(&machine, &owned, Look { color: true, ..Look::default() });
     assert!(colored.contains("\u{1b}["));
+}
+
+#[test]
+fn memory_that_was_never_the_hosts_is_told_apart() {
+    let mut machine = Machine::synthetic(Shape::default());
+    machine.pools.push(Pool {
+        kind: PoolKind::Memmap,
+        start: boot::units::PhysAddr(5 << 30),
+        size: Bytes::gib(1),
+        node: Some(NodeId(0)),
+        unusable: None,
+    });
+    let mut cluster = sketch();
+    cluster.partitions.get_mut("db").unwrap().memory_source = MemorySource::Memmap;
+    let actual = Actual::default();
+    let plan = plan(&wanted(&machine, &cluster, &actual), &actual);
+    insta::assert_snapshot!(plan.render(Look::default()), @r"
+    + db       start    CPU 2, 512MiB on node 0 (memmap), image pg (77000000), bare
+    + trading  start    CPU 3, 512MiB on node 0, image rt (77000000), bare
+
+    host gives CPUs 2-3; reserves 256 pages of 2MiB on node 0; lends 128KiB below 1 MiB
+    2 to start
+    ");
+    let owned = place(&machine, &cluster, &Assignments::new()).unwrap().assignments();
+    insta::assert_snapshot!(map(&machine, &owned, Look::default()), @r"
+    CPU   0 host   1 host   2 db   3 trading
+    MEM   ▕█████████ host 3.5G █████████▏▕██ db 512M memmap ██▏▕██ trading 512M ██▏
+    ");
 }
 
 #[test]

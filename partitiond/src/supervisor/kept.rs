@@ -62,6 +62,8 @@ impl Kept {
             cpus: entry.wanted.cpus.clone(),
             memory: boot::units::Bytes(memory.values().map(|size| size.0).sum()),
             nodes: shares_of(memory),
+            memory_source: entry.wanted.source,
+            ranges: entry.spec.bare.ranges.clone(),
             keeper: self.keeper,
             boot_id: report.boot_id.clone(),
             ready_after_ms: report.ready_after_ms,

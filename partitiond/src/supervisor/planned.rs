@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use boot::bare::Starter;
+
 use super::Supervisor;
 use super::images::Bootable;
 use super::{failed, problem};
@@ -23,6 +25,8 @@ pub struct Planned {
     pub desired: Desired,
     /// What has to happen.
     pub plan: Plan,
+    /// How CPUs are started; `None` where there is no way.
+    pub starter: Option<Starter>,
     placement: Placement,
     obstacles: Vec<Obstacle>,
 }
@@ -110,15 +114,18 @@ impl Supervisor {
         problems.finish(file.source().clone()).map_err(invalid)?;
         let plan = plan::plan(&desired, &actual);
         let facts = doctor::sys::read(&machine);
-        let accepted = |obstacle: &Obstacle| {
-            let word = obstacle.accept.as_deref();
-            file.cluster.accept.iter().any(|risk| match risk {
-                Risk::HostIpiBroadcast => word == Some("HostIpiBroadcast"),
-            })
-        };
+        let accepted = &file.cluster.accept;
         let mut obstacles = doctor::bare(&machine, &facts);
-        obstacles.retain(|obstacle| !accepted(obstacle));
-        Ok(Planned { machine, desired, plan, placement, obstacles })
+        obstacles.retain(|obstacle| {
+            let word = obstacle.accept.as_deref();
+            !accepted.iter().any(|risk| word == Some(risk.name()))
+        });
+        let xapic = accepted.contains(&Risk::XApicRegisters) && !facts.x2apic;
+        if xapic {
+            obstacles.extend(doctor::xapic(&facts));
+        }
+        let starter = if xapic { Some(Starter::XApic) } else { self.ledger().starter };
+        Ok(Planned { machine, desired, plan, starter, placement, obstacles })
     }
 
     fn image_of(&self, request: &UpRequest, image: &str) -> Result<Bootable, Problem> {

@@ -8,6 +8,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 
 use boot::bare::{Cpu, NodeShare, PageSize, Pool, PoolsLock};
+use boot::memory::Segment;
 use boot::units::{Bytes, NodeId};
 
 use super::kept::Kept;
@@ -18,18 +19,20 @@ use crate::durable;
 use crate::errors::chain;
 use crate::host;
 use crate::ledger::{Entry, HostBefore, PoolPages};
+use crate::{placement, plan};
 
 impl Supervisor {
-    /// Takes what the partition needs and starts its keeper. The entry's low memory and huge pages
-    /// are chosen here, whatever it says.
+    /// Takes what the partition needs and starts its keeper. The entry's low memory, huge pages and
+    /// ranges of pools are chosen here, whatever it says.
     pub(super) async fn start_entry(self: Arc<Self>, mut entry: Entry) -> Result<(), Problem> {
         let name = entry.spec.name.clone();
         let low = boot::bare::read_low_memory(&self.ledger().windows()).map_err(|e| failed(&e))?;
         let window = self.ledger().free_window(&low);
         entry.spec.bare.low =
             window.map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
+        entry.spec.bare.ranges = self.ranges_of(&entry)?;
         entry.hugepages = Vec::new();
-        self.remember_host(entry.spec.bare.page_size)?;
+        self.remember_host(page_size_of(entry.wanted.source))?;
         self.write_ledger(|ledger| {
             ledger.partitions.insert(name.clone(), entry.clone());
         })
@@ -61,8 +64,21 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Writes down what the host is like, before the first partition changes it.
-    fn remember_host(&self, size: PageSize) -> Result<(), Problem> {
+    /// Ranges of pools for a partition, where its memory comes from there, that nobody else owns.
+    fn ranges_of(&self, entry: &Entry) -> Result<Vec<Segment>, Problem> {
+        let plan::Spec { source, memory, .. } = &entry.wanted;
+        if matches!(source, MemorySource::Hugetlb { .. }) {
+            return Ok(Vec::new());
+        }
+        let machine = self.machine().map_err(|error| failed(&error))?;
+        let taken = self.ledger().ranges(&entry.spec.name);
+        placement::ranges(&machine, *source, memory, &taken)
+            .map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))
+    }
+
+    /// Writes down what the host is like, before the first partition changes it; makes a place for huge
+    /// pages of that size.
+    fn remember_host(&self, size: Option<PageSize>) -> Result<(), Problem> {
         let fresh = self.ledger().before.is_none();
         if fresh {
             let nodes: Vec<NodeId> =
@@ -80,6 +96,7 @@ impl Supervisor {
             };
             self.write_ledger(|ledger| ledger.before = Some(before)).map_err(|e| failed(&e))?;
         }
+        let Some(size) = size else { return Ok(()) };
         let path = self.paths.hugepages(size);
         self.write_ledger(|ledger| {
             if let Some(before) = &mut ledger.before
@@ -205,16 +222,12 @@ pub(super) fn cpus_of(
         .collect()
 }
 
-/// How a memory source is had, where this version can.
-pub(super) fn page_size_of(source: MemorySource) -> Result<PageSize, Problem> {
+/// The huge pages of a memory source; `None` where it has none.
+pub(super) fn page_size_of(source: MemorySource) -> Option<PageSize> {
     match source {
-        MemorySource::Hugetlb { page: HugePage::TwoMiB } => Ok(PageSize::Large),
-        MemorySource::Hugetlb { page: HugePage::OneGiB } => Ok(PageSize::Giant),
-        MemorySource::SoftReserved | MemorySource::Memmap => Err(problem(
-            ProblemKind::Refused,
-            format!("memory source {} is not supported by this version", source.name()),
-            Some("use `memory_source: Hugetlb`".to_owned()),
-        )),
+        MemorySource::Hugetlb { page: HugePage::TwoMiB } => Some(PageSize::Large),
+        MemorySource::Hugetlb { page: HugePage::OneGiB } => Some(PageSize::Giant),
+        MemorySource::SoftReserved | MemorySource::Memmap => None,
     }
 }
 

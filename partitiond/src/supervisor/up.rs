@@ -209,16 +209,17 @@ impl Supervisor {
         Ok(())
     }
 
-    /// All that a partition's start needs, before anything is taken. Low memory and huge pages are
-    /// chosen at the start itself.
+    /// All that a partition's start needs, before anything is taken. Low memory, huge pages and
+    /// ranges of pools are chosen at the start itself.
     fn entry(&self, planned: &Planned, name: &str, spec: &Spec) -> Result<Entry, Problem> {
         let digest = spec.image.digest.clone().unwrap_or_default();
         let image = self.image(&digest)?;
         let words = format!("{} {}", image.command_line, spec.cmdline);
         boot::command_line::check(&words)
             .map_err(|error| problem(ProblemKind::Invalid, format!("{name}: {error}"), None))?;
-        let page_size = page_size_of(spec.source)?;
-        let starter = self.ledger().starter.ok_or_else(|| {
+        let huge = page_size_of(spec.source);
+        let page_size = huge.unwrap_or_default();
+        let starter = planned.starter.ok_or_else(|| {
             let hint = Some("partitiond doctor".to_owned());
             problem(ProblemKind::Refused, "CPUs cannot be started on this machine", hint)
         })?;
@@ -228,7 +229,7 @@ impl Supervisor {
             low: boot::bare::LowWindow::default(),
             memory_file: self.paths.hugepages(page_size).join(name),
             page_size,
-            memory: shares_of(&spec.memory),
+            memory: huge.map_or(Vec::new(), |_| shares_of(&spec.memory)),
             ranges: Vec::new(),
             kernel: image.vmlinux,
             initramfs: image.initramfs,

@@ -6,15 +6,14 @@ use nix::unistd::Pid;
 use crate::units::CpuId;
 
 /// Runs `work` on `cpu` and returns to where the thread might run before. Where the kernel does not
-/// let us, `work` runs wherever it does.
-pub fn on_cpu<T>(cpu: CpuId, work: impl FnOnce() -> T) -> T {
+/// let us run there, nothing is done and nothing returned.
+pub fn on_cpu<T>(cpu: CpuId, work: impl FnOnce() -> T) -> Option<T> {
     let this = Pid::from_raw(0);
-    let before = sched_getaffinity(this).ok();
+    let before = sched_getaffinity(this).ok()?;
     let mut only = CpuSet::new();
-    let pinned = only.set(cpu.0 as usize).is_ok() && sched_setaffinity(this, &only).is_ok();
+    only.set(cpu.0 as usize).ok()?;
+    sched_setaffinity(this, &only).ok()?;
     let result = work();
-    if let (true, Some(before)) = (pinned, before) {
-        let _ = sched_setaffinity(this, &before);
-    }
-    result
+    let _ = sched_setaffinity(this, &before);
+    Some(result)
 }

@@ -26,15 +26,7 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
     line("image", format!("{} ({})", clean(&status.image), short(&status.digest)));
     line("backend", clean(&status.backend));
     line("cpus", status.cpus.to_string());
-    let nodes =
-        status.nodes.iter().map(|share| format!("{} on {}", share.size.human(), share.node));
-    line(
-        "memory",
-        match status.nodes.len() {
-            0 => status.memory.human(),
-            _ => nodes.collect::<Vec<_>>().join(", "),
-        },
-    );
+    line("memory", memory(status));
     line("keeper", status.keeper.map_or("none".to_owned(), |pid| format!("process {pid}")));
     if let Some(boot_id) = &status.boot_id {
         line("boot id", clean(boot_id));
@@ -65,6 +57,21 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
         }
     }
     out
+}
+
+/// How much, where, and where it comes from.
+fn memory(status: &PartitionStatus) -> String {
+    let nodes =
+        status.nodes.iter().map(|share| format!("{} on {}", share.size.human(), share.node));
+    let amount = match status.nodes.len() {
+        0 => status.memory.human(),
+        _ => nodes.collect::<Vec<_>>().join(", "),
+    };
+    let ranges = status
+        .ranges
+        .iter()
+        .map(|range| format!(" {:#x}-{:#x}", range.start.0, range.end().0.saturating_sub(1)));
+    format!("{amount}, {}{}", status.memory_source.words(), ranges.collect::<Vec<_>>().join(","))
 }
 
 fn reason(end: &End) -> Option<String> {

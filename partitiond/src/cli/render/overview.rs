@@ -31,7 +31,7 @@ pub fn outcome(partitions: &[(PartitionStatus, Outcome)], style: Style) -> Strin
             (format!("✔ {name}"), Some(format!("{mark} {}", style.bold(&name)))),
             (short_kernel(&status.kernel), None),
             (cpus(&status.cpus), None),
-            (status.memory.human(), None),
+            (memory(status), None),
             (clean(&status.backend), None),
             (words, None),
         ]);
@@ -52,13 +52,21 @@ pub fn overview(partitions: &[PartitionStatus], style: Style) -> String {
             (state, Some(painted)),
             (short_kernel(&status.kernel), None),
             (status.cpus.to_string(), None),
-            (status.memory.human(), None),
+            (memory(status), None),
             (clean(&status.backend), None),
             (clean(&status.image), None),
             (uptime.map(|signals| duration(signals.uptime_ms)).unwrap_or_default(), None),
         ]);
     }
     table.render()
+}
+
+/// How much, and where it comes from where that is not the host.
+fn memory(status: &PartitionStatus) -> String {
+    match status.memory_source.is_from_host() {
+        true => status.memory.human(),
+        false => format!("{} {}", status.memory.human(), status.memory_source.words()),
+    }
 }
 
 /// Whether the kernel may run.

@@ -14,7 +14,7 @@ Cluster(
     host: (cpus: "0-1", memory: "4GiB"),
     trust: Mutual,
     backend: Auto,
-    accept: [HostIpiBroadcast],
+    accept: [HostIpiBroadcast, XApicRegisters, HostIpiBroadcast],
     images: {
         "general": (kernel: Host, rootfs: Minimal),
         "rt": (kernel: Debian("linux-image-6.12-rt-amd64")),
@@ -39,7 +39,7 @@ Cluster(
     .unwrap();
     assert_eq!(cluster.host.memory, Some(Bytes::gib(4)));
     assert_eq!(cluster.trust, Trust::Mutual);
-    assert_eq!(cluster.accept, [Risk::HostIpiBroadcast]);
+    assert_eq!(cluster.accept, Risk::ALL);
     assert_eq!(
         cluster.images["old"].kernel,
         KernelSource::Debian {

@@ -79,6 +79,21 @@ fn what_the_machine_cannot_do_is_refused() {
     let source = MemorySource::Hugetlb { page: HugePage::OneGiB };
     let huge = Partition { memory_source: source, ..partition(Cpus::Count(1), Bytes::gib(1)) };
     assert_eq!(rule(&machine, &cluster([("a", huge)])), Rule::MemorySource);
+    let pooled = Partition {
+        memory_source: MemorySource::Memmap,
+        ..partition(Cpus::Count(1), Bytes::mib(512))
+    };
+    machine.pools.push(Pool {
+        kind: PoolKind::Memmap,
+        start: boot::units::PhysAddr(1 << 32),
+        size: Bytes::gib(1),
+        node: None,
+        unusable: Some("the host runs in it".to_owned()),
+    });
+    let refusal = &refusals(&machine, &cluster([("a", pooled)]))[0];
+    assert_eq!(refusal.rule, Rule::MemorySource);
+    let why = "of 1GiB at 0x100000000: the host runs in it";
+    assert!(refusal.message.contains(why), "{refusal}");
     let mut host = cluster([("a", set("1"))]);
     host.host.cpus = Some("1".parse().unwrap());
     assert_eq!(rule(&machine, &host), Rule::HostShare);
