@@ -79,7 +79,7 @@ fn watch(
                     let hostname = "tried".to_owned();
                     let workloads = Vec::new();
                     let configuration = Configuration { version: VERSION, hostname, workloads };
-                    send(channel, ToGuest::Configure(configuration))?;
+                    send(channel, ToGuest::Configure(Box::new(configuration)))?;
                 }
             }
             None => std::thread::sleep(Duration::from_millis(1)),
@@ -132,14 +132,14 @@ fn exec(channel: &mut RingChannel, argv: &[String]) -> Result<(), Box<dyn Error>
     let session = SessionId(std::process::id());
     send(
         channel,
-        ToGuest::Exec(ExecRequest {
+        ToGuest::Exec(Box::new(ExecRequest {
             session,
             argv: argv.to_vec(),
             env: Vec::new(),
             cwd: String::new(),
             user: String::new(),
             terminal: None,
-        }),
+        })),
     )?;
     loop {
         match receive(channel)? {

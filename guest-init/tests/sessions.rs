@@ -87,7 +87,11 @@ impl Partition {
 
     fn configure(&mut self, workloads: Vec<Workload>) {
         let hostname = "test".into();
-        self.send(ToGuest::Configure(Configuration { version: VERSION, hostname, workloads }));
+        self.send(ToGuest::Configure(Box::new(Configuration {
+            version: VERSION,
+            hostname,
+            workloads,
+        })));
     }
 
     fn send(&mut self, message: ToGuest) {
@@ -127,14 +131,14 @@ impl Partition {
     }
 
     fn exec(&mut self, session: SessionId, argv: &[&str], terminal: Option<TerminalSize>) {
-        self.send(ToGuest::Exec(ExecRequest {
+        self.send(ToGuest::Exec(Box::new(ExecRequest {
             session,
             argv: argv.iter().map(|argument| (*argument).to_owned()).collect(),
             env: vec![("GREETING".into(), "hello".into())],
             cwd: "/tmp".into(),
             user: me(),
             terminal,
-        }));
+        })));
     }
 
     fn sh(&mut self, script: &str) {

@@ -155,10 +155,10 @@ def frames():
 
 
 def rings():
-    ping = frame(b"\1\7") + b"\0\0"
+    ping = frame(b"\1\7")
     yield "messages", b"\x07\x0a\x09\x06\x07\x40\x09\x09\x0c"
-    yield "attach", b"\x07\x02\x0d\x0e\x09\x08\x08" + ping + b"\x09\x0b\x0f"
-    yield "hostile", b"\x05\x08" + ping + b"\x02\x08\x00\x09\x00" + b"\xff" * 8 + b"\x09\x0c\x01" + bytes(8) + b"\x07\x02"
+    yield "attach", b"\x07\x02\x0d\x0e\x09\x08\x06" + ping + b"\x09\x0b\x0f"
+    yield "hostile", b"\x05\x06" + ping + b"\x02\x08\x00\x09\x00" + b"\xff" * 8 + b"\x09\x0c\x01" + bytes(8) + b"\x07\x02"
 
 
 def kernel_log(count, has_last_finalized, repeated):

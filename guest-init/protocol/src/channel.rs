@@ -62,15 +62,6 @@ impl RingChannel {
         Self { producer, consumer }
     }
 
-    /// Bytes that can be sent now, headers included.
-    ///
-    /// # Errors
-    ///
-    /// The ring is spoilt.
-    pub fn room(&mut self) -> Result<usize, RingError> {
-        self.producer.room()
-    }
-
     /// Whether a message may be there: one load, for polling.
     #[inline]
     pub fn has_news(&self) -> bool {
@@ -85,7 +76,7 @@ impl Channel for RingChannel {
 
     #[inline(always)]
     fn receive<M: DeserializeOwned>(&mut self) -> Result<Option<M>, ChannelError> {
-        Ok(self.consumer.next_frame()?)
+        self.consumer.take()
     }
 }
 

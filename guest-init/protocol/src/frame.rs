@@ -84,6 +84,7 @@ impl FrameDecoder {
 /// # Errors
 ///
 /// [`FrameError::TooLong`] where the header names more than [`MAX_FRAME`].
+#[inline]
 pub fn frame_length(header: [u8; HEADER]) -> Result<usize, FrameError> {
     let length = u32::from_le_bytes(header) as usize;
     if length > MAX_FRAME {
@@ -106,21 +107,29 @@ pub fn decode<M: DeserializeOwned>(bytes: &[u8]) -> Result<Option<(M, usize)>, F
     let Some(frame) = bytes.get(..length) else {
         return Ok(None);
     };
-    Ok(Some((decode_whole(frame)?, length)))
+    Ok(decode_whole(frame, |error| error)?.map(|message| (message, length)))
 }
 
 /// The message of a frame that is all there and no longer than its header says, which the caller has
-/// read.
+/// read. Always `Some` where it is `Ok`: what callers give back in their turn, so that the message
+/// need not be moved again.
 #[inline(always)]
-pub(crate) fn decode_whole<M: DeserializeOwned>(frame: &[u8]) -> Result<M, FrameError> {
+pub(crate) fn decode_whole<M, E>(
+    frame: &[u8],
+    wrap: impl Fn(FrameError) -> E,
+) -> Result<Option<M>, E>
+where
+    M: DeserializeOwned,
+{
     let body = frame.get(HEADER..).unwrap_or_default();
     let mut decoder = postcard::Deserializer::from_bytes(body);
-    let message = M::deserialize(&mut decoder).map_err(FrameError::Malformed)?;
-    let rest = decoder.finalize().map_err(FrameError::Malformed)?;
-    if !rest.is_empty() {
-        return Err(FrameError::Trailing(rest.len()));
+    let decoded = M::deserialize(&mut decoder);
+    let rest = decoder.finalize().map_or(0, <[u8]>::len);
+    match decoded {
+        Ok(_) if rest > 0 => Err(wrap(FrameError::Trailing(rest))),
+        Ok(message) => Ok(Some(message)),
+        Err(error) => Err(wrap(FrameError::Malformed(error))),
     }
-    Ok(message)
 }
 
 /// One message as a frame.
@@ -153,16 +162,6 @@ pub fn encode_into<M: Serialize>(message: &M, frame: &mut Vec<u8>) -> Result<(),
     }
     *frame = encoded;
     Ok(())
-}
-
-/// One message as a frame in `frame`, without the heap; the frame's length, `None` where it does not
-/// fit (or cannot be encoded at all, which [`encode_into`] then tells).
-#[inline]
-pub(crate) fn encode_small<M: Serialize>(message: &M, frame: &mut [u8]) -> Option<usize> {
-    let (header, body) = frame.split_first_chunk_mut::<HEADER>()?;
-    let length = postcard::to_slice(message, body).ok()?.len();
-    *header = u32::try_from(length).ok()?.to_le_bytes();
-    Some(HEADER + length)
 }
 
 #[cfg(test)]

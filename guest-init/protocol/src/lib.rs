@@ -23,6 +23,7 @@ mod message;
 pub mod ring;
 #[allow(unsafe_code)]
 mod shared;
+mod small;
 mod workload;
 
 pub use frame::{

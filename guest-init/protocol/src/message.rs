@@ -9,17 +9,20 @@ use crate::Workload;
 pub struct SessionId(pub u32);
 
 /// From the keeper to the partition.
+///
+/// What is long stands in a box (its bytes are the same): what is short, and waited for, is not moved
+/// about at the size of the longest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGuest {
     /// Answers [`ToHost::Hello`]: what this partition is to be.
-    Configure(Configuration),
+    Configure(Box<Configuration>),
     /// Answered at once by [`ToHost::Pong`] with the same number.
     Ping {
         /// Chosen by the sender.
         sequence: u64,
     },
     /// Runs a program; answered by [`ToHost::Started`] or [`ToHost::Failed`].
-    Exec(ExecRequest),
+    Exec(Box<ExecRequest>),
     /// Bytes for a session's standard input, at most [`crate::MAX_CHUNK`].
     Input {
         /// The session.
@@ -68,18 +71,18 @@ pub enum ToGuest {
     },
 }
 
-/// From the partition to its keeper.
+/// From the partition to its keeper. Boxes as in [`ToGuest`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToHost {
     /// The first message after every start of guest-init.
-    Hello(Hello),
+    Hello(Box<Hello>),
     /// Every workload has been started: the partition is ready.
     Ready {
         /// Milliseconds since the partition's kernel started.
         uptime_ms: u64,
     },
     /// Sent once a second, with what the partition measures of itself.
-    Heartbeat(Signals),
+    Heartbeat(Box<Signals>),
     /// Answers [`ToGuest::Ping`].
     Pong {
         /// The number that came.

@@ -13,7 +13,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 /// Bytes of one word; copies go by words where they can.
-const WORD: usize = size_of::<u64>();
+pub(crate) const WORD: usize = size_of::<u64>();
+
+/// Bytes that processors hand to each other at a time: one cache line of x86-64.
+pub(crate) const LINE: usize = 64;
+
+/// Private memory begins where a cache line does, as every page does.
+#[derive(Default)]
+#[repr(align(64))]
+struct Aligned(
+    #[expect(dead_code, reason = "reached through its address")] [AtomicU64; LINE / WORD],
+);
 
 /// A piece of memory shared with another process or another kernel. Clones are the same memory.
 #[derive(Clone)]
@@ -56,10 +66,10 @@ impl Drop for Mapping {
 impl SharedMemory {
     /// Memory of this process alone, zeroed, for tests and for the two ends of one process.
     pub fn private(length: usize) -> Self {
-        let words: Arc<Vec<AtomicU64>> =
-            Arc::new((0..length.div_ceil(WORD)).map(|_| AtomicU64::new(0)).collect());
-        let base = NonNull::new(words.as_ptr().cast_mut().cast()).unwrap_or(NonNull::dangling());
-        Self { base, length, _owner: words }
+        let lines: Arc<Vec<Aligned>> =
+            Arc::new((0..length.div_ceil(LINE)).map(|_| Aligned::default()).collect());
+        let base = NonNull::new(lines.as_ptr().cast_mut().cast()).unwrap_or(NonNull::dangling());
+        Self { base, length, _owner: lines }
     }
 
     /// Maps `length` bytes of a file (hugetlbfs, device DAX, `/dev/mem`, any file) at `offset`,
@@ -159,6 +169,17 @@ impl SharedMemory {
         }
         // SAFETY: as for `u32`.
         Some(unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast()) })
+    }
+
+    /// The words of the cache line at `offset`; `None` where it does not lie inside or `offset` is
+    /// no multiple of [`LINE`].
+    #[inline]
+    pub(crate) fn line(&self, offset: usize) -> Option<&[AtomicU64; LINE / WORD]> {
+        if offset.checked_add(LINE)? > self.length || !offset.is_multiple_of(LINE) {
+            return None;
+        }
+        // SAFETY: as for `u32`, for each of the words; an array of them has no other needs.
+        Some(unsafe { self.base.add(offset).cast().as_ref() })
     }
 
     /// Copies bytes out of the memory, from `offset` on; `false` (and nothing copied) where they do
@@ -264,6 +285,10 @@ mod tests {
         assert!(memory.u32(61).is_none());
         assert!(memory.u32(62).is_none());
         assert!(memory.u64(60).is_none());
+        assert!(memory.line(0).is_some());
+        assert!(memory.line(64).is_none());
+        assert!(memory.line(8).is_none());
+        assert!(memory.line(usize::MAX - 63).is_none());
         assert!(memory.slice(32, 33).is_none());
         assert!(memory.slice(usize::MAX - 7, 8).is_none());
         assert_eq!(memory.slice(32, 32).unwrap().len(), 32);

@@ -17,13 +17,13 @@ impl Guest {
     pub(super) fn greet(&mut self) {
         let mut text = String::new();
         self.setting.proc.read("meminfo", &mut text);
-        self.link.send(ToHost::Hello(Hello {
+        self.link.send(ToHost::Hello(Box::new(Hello {
             version: VERSION,
             boot_id: read_or_empty("/proc/sys/kernel/random/boot_id").trim_end().to_owned(),
             kernel: machine::kernel_release(),
             cpus: machine::cpus(),
             memory_kib: meminfo(&text, "MemTotal"),
-        }));
+        })));
         for text in std::mem::take(&mut self.setting.warnings) {
             self.link.send(ToHost::Warning { text });
         }

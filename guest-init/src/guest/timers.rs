@@ -102,7 +102,7 @@ impl Guest {
         ];
         let [uptime, meminfo, loadavg, interrupts, cpu, memory, io] = &texts;
         let texts = Texts { uptime, meminfo, loadavg, interrupts, pressure: [cpu, memory, io] };
-        self.link.send(ToHost::Heartbeat(signals(self.sequence, &texts)));
+        self.link.send(ToHost::Heartbeat(Box::new(signals(self.sequence, &texts))));
         self.sequence += 1;
     }
 

@@ -96,7 +96,7 @@ pub async fn run(
 ) -> Result<Outcome, SessionError> {
     let (mut read, write) = stream.into_split();
     let frames = Frames::start(write);
-    frames.send(&ToGuest::Exec(request))?;
+    frames.send(&ToGuest::Exec(Box::new(request)))?;
     let mut session = Session {
         frames,
         credit: WINDOW,

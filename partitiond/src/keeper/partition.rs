@@ -169,7 +169,7 @@ impl Partition {
                     report.boot_id = Some(bounded(hello.boot_id));
                 });
                 self.ending.heard();
-                self.speak(ToGuest::Configure(self.configuration.clone()));
+                self.speak(ToGuest::Configure(Box::new(self.configuration.clone())));
             }
             ToHost::Ready { .. } => {
                 let after = self.begun.elapsed().as_millis() as u64;
@@ -185,7 +185,7 @@ impl Partition {
                     if report.phase == Phase::Silent {
                         report.phase = Phase::Ready;
                     }
-                    report.signals = Some(signals);
+                    report.signals = Some(*signals);
                     report.signals_at_ms = Some(now_ms());
                 });
             }

@@ -11,7 +11,7 @@ pub const PARAMETER: &str = "partition.mailbox=";
 /// `PTNMBOX` and a zero, little-endian.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"PTNMBOX\0");
 /// The version of this layout.
-pub const LAYOUT_VERSION: u32 = 1;
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// Offset of the magic (`u64`).
 pub const MAGIC_AT: usize = 0x000;
@@ -64,5 +64,5 @@ pub const TO_HOST: Geometry =
     Geometry { data: 0x80000, size: 512 * 1024, head: 0x2100, tail: 0x2180 };
 
 /// All words and indices lie below this offset; [`Mailbox::create`](super::Mailbox::create) clears
-/// so much.
+/// so much, and the rings' stamps.
 pub const WORDS_END: usize = 0x3000;

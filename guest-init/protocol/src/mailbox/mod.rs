@@ -24,7 +24,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use crate::channel::RingChannel;
-use crate::ring::{Consumer, Producer, RingError};
+use crate::ring::{self, Consumer, Producer, RingError};
 use crate::shared::SharedMemory;
 
 mod layout;
@@ -45,7 +45,7 @@ pub enum MailboxError {
     /// another layout
     #[error(
         "the mailbox has layout {found}, this program knows {LAYOUT_VERSION}: build the image anew \
-         with this version of partitiond"
+         with this version of partitiond, and start the partition anew"
     )]
     Version {
         /// The layout found.
@@ -90,6 +90,8 @@ impl Mailbox {
         mailbox.word64(MAGIC_AT)?.store(0, Ordering::Relaxed);
         let cleared = mailbox.memory.write(0, &[0; WORDS_END]);
         debug_assert!(cleared, "the size was checked");
+        ring::clear(&mailbox.memory, TO_GUEST)?;
+        ring::clear(&mailbox.memory, TO_HOST)?;
         mailbox.word32(VERSION_AT)?.store(LAYOUT_VERSION, Ordering::Relaxed);
         mailbox.word32(SIZE_AT)?.store(SIZE as u32, Ordering::Relaxed);
         mailbox.word64(CLOCK_AT)?.store(clock.monotonic_ns, Ordering::Relaxed);

@@ -4,14 +4,21 @@ use std::sync::atomic::Ordering;
 
 use serde::de::DeserializeOwned;
 
-use super::{ALIGNMENT, End, Geometry, RingError, SMALL, index};
-use crate::frame::{HEADER, decode_whole, frame_length};
+use super::{End, Geometry, PAYLOAD, RingError, lines_of, stamp};
+use crate::frame::{decode_whole, frame_length};
 use crate::shared::SharedMemory;
 
-/// The end that takes bytes out.
+/// Of so many looks that find nothing, one asks whether the producer is where we wait for it. Rarely:
+/// the producer writes that cache line with every message.
+const CHECK: u32 = 1024;
+
+/// The end that takes frames out.
 #[derive(Debug)]
 pub struct Consumer {
     end: End,
+    /// Looks that found nothing, running freely.
+    idle: u32,
+    /// A frame that takes more than one line.
     frame: Vec<u8>,
 }
 
@@ -22,10 +29,9 @@ impl Consumer {
     ///
     /// [`RingError::Geometry`], or [`RingError::Corrupt`] where the indices in memory cannot be.
     pub fn attach(memory: &SharedMemory, geometry: Geometry) -> Result<Self, RingError> {
-        let (mut end, head, tail) = End::attach(memory, geometry)?;
+        let (mut end, _, tail) = End::attach(memory, geometry)?;
         end.own = tail;
-        end.peer = head;
-        Ok(Self { end, frame: vec![0; SMALL] })
+        Ok(Self { end, idle: 0, frame: Vec::new() })
     }
 
     /// Takes up the consumer's end of a ring whose indices may be spoilt: gives up what is in it, and
@@ -35,61 +41,16 @@ impl Consumer {
     ///
     /// [`RingError::Geometry`].
     pub fn attach_afresh(memory: &SharedMemory, geometry: Geometry) -> Result<Self, RingError> {
-        let head = index(memory, geometry, geometry.head)?.load(Ordering::Acquire);
-        index(memory, geometry, geometry.tail)?.store(head, Ordering::Release);
-        Self::attach(memory, geometry)
-    }
-
-    /// Bytes that can be taken out now.
-    ///
-    /// # Errors
-    ///
-    /// [`RingError::Corrupt`].
-    pub fn available(&mut self) -> Result<usize, RingError> {
-        let tail = self.end.own;
-        let known = self.end.peer.wrapping_sub(tail);
-        if known > 0 {
-            return Ok(known as usize);
-        }
-        let head = self.end.index(self.end.geometry.head)?.load(Ordering::Acquire);
-        let available = head.wrapping_sub(tail);
-        if available > self.end.geometry.size as u64 {
-            return Err(RingError::Corrupt { head, tail });
-        }
-        self.end.peer = head;
-        Ok(available as usize)
+        let mut consumer = Self { end: End::new(memory, geometry)?, idle: 0, frame: Vec::new() };
+        consumer.discard()?;
+        Ok(consumer)
     }
 
     /// Whether there may be something to take out: one load, for polling. What it is, or what is
     /// wrong with it, [`Consumer::next_frame`] says.
     #[inline]
     pub fn has_news(&self) -> bool {
-        self.end.peer != self.end.own
-            || index(&self.end.memory, self.end.geometry, self.end.geometry.head)
-                .is_ok_and(|head| head.load(Ordering::Acquire) != self.end.own)
-    }
-
-    fn advance(&mut self, count: usize) -> Result<(), RingError> {
-        let tail = self.end.own.wrapping_add(count as u64);
-        self.end.index(self.end.geometry.tail)?.store(tail, Ordering::Release);
-        self.end.own = tail;
-        Ok(())
-    }
-
-    /// Takes out as many bytes as there are and fit, and says how many. For rings that carry plain
-    /// bytes; a ring of frames takes [`Consumer::next_frame`] only.
-    ///
-    /// # Errors
-    ///
-    /// [`RingError::Corrupt`].
-    pub fn pop(&mut self, into: &mut [u8]) -> Result<usize, RingError> {
-        let count = self.available()?.min(into.len());
-        let Some(into) = into.get_mut(..count) else { return Ok(0) };
-        if !self.end.read(self.end.own, into) {
-            return Err(self.end.geometry.error());
-        }
-        self.advance(count)?;
-        Ok(count)
+        self.end.is_stamped(self.end.own).unwrap_or(false)
     }
 
     /// The next message, `None` where the ring is empty.
@@ -99,73 +60,110 @@ impl Consumer {
     /// # Errors
     ///
     /// Any error is final until [`Consumer::discard`]; nothing has been taken out.
-    // Inlined, so that a message is built where the caller wants it and not moved there.
     #[inline(always)]
     pub fn next_frame<M: DeserializeOwned>(&mut self) -> Result<Option<M>, RingError> {
-        let length = self.copy_frame()?;
-        if length == 0 {
-            return Ok(None);
-        }
-        let message = decode_whole(self.frame.get(..length).unwrap_or_default())?;
-        self.advance(length.next_multiple_of(ALIGNMENT))?;
-        Ok(Some(message))
+        self.take()
     }
 
-    /// Copies the next frame to the front of `self.frame` and gives its length; 0 where the ring is
-    /// empty.
-    fn copy_frame(&mut self) -> Result<usize, RingError> {
-        let available = self.available()?;
-        if available == 0 {
-            return Ok(0);
-        }
-        // One copy of what a small frame takes; a longer one is copied again, whole.
-        let first = self.frame.get_mut(..available.min(SMALL)).unwrap_or_default();
-        if !self.end.read(self.end.own, first) {
-            return Err(self.end.geometry.error());
-        }
-        let Some(header) = first.first_chunk::<HEADER>().copied() else {
-            return Err(RingError::Torn { available, length: HEADER });
+    /// As [`Consumer::next_frame`], with the caller's error.
+    // Inlined, and with one place where the message is given back: each time that a message is moved
+    // right after it was decoded costs as much as decoding it, because it is loaded in other pieces
+    // than it was stored in, and the processor waits for the stores.
+    #[inline(always)]
+    pub(crate) fn take<M, E>(&mut self) -> Result<Option<M>, E>
+    where
+        M: DeserializeOwned,
+        E: From<RingError>,
+    {
+        let mut first = [0; PAYLOAD];
+        let frame = match self.copy_frame(&mut first) {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
-        let length = frame_length(header)?;
-        let padded = length.next_multiple_of(ALIGNMENT);
-        if available < padded {
-            return Err(RingError::Torn { available, length: padded });
+        let lines = lines_of(frame.len());
+        let decoded = decode_whole(frame, |error| E::from(RingError::Frame(error)));
+        if decoded.is_ok() {
+            self.advance(lines).map_err(E::from)?;
         }
-        if length > SMALL {
-            self.copy_long(header, length)?;
-        }
-        Ok(length)
+        decoded
     }
 
-    #[cold]
-    fn copy_long(&mut self, header: [u8; HEADER], length: usize) -> Result<(), RingError> {
-        if self.frame.len() < length {
-            self.frame.resize(length, 0);
+    #[inline(always)]
+    fn copy_frame<'a>(
+        &'a mut self,
+        first: &'a mut [u8; PAYLOAD],
+    ) -> Result<Option<&'a [u8]>, RingError> {
+        let line = self.end.line(self.end.own)?;
+        if line.stamp().load(Ordering::Acquire) != stamp(self.end.own) {
+            return self.nothing().map(|()| None);
         }
-        let frame = self.frame.get_mut(..length).unwrap_or_default();
-        if !self.end.read(self.end.own, frame) {
-            return Err(self.end.geometry.error());
+        line.read(first);
+        let length = frame_length(first.first_chunk().copied().unwrap_or_default())?;
+        if length <= PAYLOAD {
+            return Ok(first.get(..length));
         }
-        // The peer may have changed the length since it was checked: the checked one counts.
-        if let Some(first) = frame.first_chunk_mut::<HEADER>() {
-            *first = header;
-        }
+        self.copy_long(first, length).map(Some)
+    }
+
+    #[inline(always)]
+    fn advance(&mut self, lines: u64) -> Result<(), RingError> {
+        let tail = self.end.own.wrapping_add(lines);
+        self.end.index(self.end.geometry.tail)?.store(tail, Ordering::Release);
+        self.end.own = tail;
         Ok(())
     }
 
+    /// A frame of more than one line, whose first one has been copied out already.
+    #[inline(never)]
+    fn copy_long(&mut self, first: &[u8; PAYLOAD], length: usize) -> Result<&[u8], RingError> {
+        self.frame.resize(length.max(PAYLOAD), 0);
+        let (start, rest) = self.frame.split_at_mut(PAYLOAD);
+        start.copy_from_slice(first);
+        let mut number = self.end.own;
+        for piece in rest.chunks_mut(PAYLOAD) {
+            number = number.wrapping_add(1);
+            self.end.line(number)?.read(piece);
+        }
+        Ok(&self.frame)
+    }
+
+    #[inline]
+    fn nothing(&mut self) -> Result<(), RingError> {
+        self.idle = self.idle.wrapping_add(1);
+        if self.idle.is_multiple_of(CHECK) { self.check() } else { Ok(()) }
+    }
+
+    /// Whether the producer is where we wait for it. An honest one stands at our line, or has put a
+    /// frame in since we looked, or has not published yet that it had put in the frame that we took
+    /// last; what else it may say in `head` makes us wait for ever.
+    ///
+    /// # Errors
+    ///
+    /// [`RingError::Corrupt`].
+    #[cold]
+    pub fn check(&self) -> Result<(), RingError> {
+        let tail = self.end.own;
+        let head = self.end.head()?;
+        // In this order: the stamp of a frame is there before a `head` behind it is.
+        if head == tail || self.has_news() || self.end.settle(head)? == tail {
+            return Ok(());
+        }
+        Err(RingError::Corrupt { head, tail })
+    }
+
     /// Throws away all that is in the ring, which ends at a border between frames, and says how many
-    /// bytes that was. After an error, or to begin afresh. Where the peer's index is impossible, ours
+    /// lines that was. After an error, or to begin afresh. Where the peer's index is impossible, ours
     /// is set to it.
     ///
     /// # Errors
     ///
     /// [`RingError::Geometry`].
     pub fn discard(&mut self) -> Result<u64, RingError> {
-        let head = self.end.index(self.end.geometry.head)?.load(Ordering::Acquire);
+        let head = self.end.settle(self.end.head()?)?;
         let count = head.wrapping_sub(self.end.own);
         self.end.index(self.end.geometry.tail)?.store(head, Ordering::Release);
         self.end.own = head;
-        self.end.peer = head;
         Ok(count)
     }
 }

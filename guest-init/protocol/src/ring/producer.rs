@@ -4,14 +4,18 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use super::{ALIGNMENT, End, Geometry, RingError, SMALL, index};
-use crate::frame::{encode_into, encode_small};
+use super::line::PAYLOAD_WORDS;
+use super::{End, Geometry, PAYLOAD, RingError, lines_of, stamp};
+use crate::frame::encode_into;
 use crate::shared::SharedMemory;
+use crate::small::SmallFrame;
 
-/// The end that puts bytes in.
+/// The end that puts frames in.
 #[derive(Debug)]
 pub struct Producer {
     end: End,
+    /// `tail` as last read and found possible.
+    tail: u64,
     frame: Vec<u8>,
 }
 
@@ -24,8 +28,8 @@ impl Producer {
     pub fn attach(memory: &SharedMemory, geometry: Geometry) -> Result<Self, RingError> {
         let (mut end, head, tail) = End::attach(memory, geometry)?;
         end.own = head;
-        end.peer = tail;
-        Ok(Self { end, frame: Vec::new() })
+        end.index(geometry.head)?.store(head, Ordering::Release);
+        Ok(Self { end, tail, frame: Vec::new() })
     }
 
     /// Takes up the producer's end of a ring whose indices may be spoilt: gives up what is in it, and
@@ -35,56 +39,40 @@ impl Producer {
     ///
     /// [`RingError::Geometry`].
     pub fn attach_afresh(memory: &SharedMemory, geometry: Geometry) -> Result<Self, RingError> {
-        let tail = index(memory, geometry, geometry.tail)?.load(Ordering::Acquire);
-        index(memory, geometry, geometry.head)?.store(tail, Ordering::Release);
-        Self::attach(memory, geometry)
+        let mut end = End::new(memory, geometry)?;
+        // What is given up lies where the next frames go: without its stamps it is gone.
+        end.erase()?;
+        let tail = end.index(geometry.tail)?.load(Ordering::Acquire);
+        end.index(geometry.head)?.store(tail, Ordering::Release);
+        end.own = tail;
+        Ok(Self { end, tail, frame: Vec::new() })
     }
 
-    /// Bytes that can be put in now.
+    /// Lines that can be filled now; a frame takes one for every [`PAYLOAD`] bytes begun.
     ///
     /// # Errors
     ///
     /// [`RingError::Corrupt`].
-    pub fn room(&mut self) -> Result<usize, RingError> {
+    pub fn room(&mut self) -> Result<u64, RingError> {
         let head = self.end.own;
         let tail = self.end.index(self.end.geometry.tail)?.load(Ordering::Acquire);
         let used = head.wrapping_sub(tail);
-        if used > self.end.geometry.size as u64 {
+        if used > self.end.geometry.lines() {
             return Err(RingError::Corrupt { head, tail });
         }
-        self.end.peer = tail;
-        Ok(self.end.geometry.size - used as usize)
+        self.tail = tail;
+        Ok(self.end.geometry.lines() - used)
     }
 
-    /// Room as last known, looked up again only where that is less than `wanted`: the peer's cache
-    /// line is left alone while the ring has room.
-    fn room_for(&mut self, wanted: usize) -> Result<usize, RingError> {
-        let used = self.end.own.wrapping_sub(self.end.peer) as usize;
-        let room = self.end.geometry.size.saturating_sub(used);
-        if room >= wanted { Ok(room) } else { self.room() }
-    }
-
-    /// Puts `bytes` in and moves `head` on by `length`.
-    fn publish(&mut self, bytes: &[u8], length: usize) -> Result<(), RingError> {
-        if !self.end.write(self.end.own, bytes) {
-            return Err(self.end.geometry.error());
+    /// Whether there is room for so many lines: as last known, looked up again only where that is too
+    /// little. The consumer's cache line is left alone while the ring has room.
+    #[inline]
+    fn fits(&mut self, lines: u64) -> Result<bool, RingError> {
+        let used = self.end.own.wrapping_sub(self.tail);
+        if self.end.geometry.lines().saturating_sub(used) >= lines {
+            return Ok(true);
         }
-        let head = self.end.own.wrapping_add(length as u64);
-        self.end.index(self.end.geometry.head)?.store(head, Ordering::Release);
-        self.end.own = head;
-        Ok(())
-    }
-
-    /// Puts in as many bytes as there is room for and says how many. For rings that carry plain
-    /// bytes; a ring of frames takes [`Producer::push_frame`] only.
-    ///
-    /// # Errors
-    ///
-    /// [`RingError::Corrupt`].
-    pub fn push(&mut self, bytes: &[u8]) -> Result<usize, RingError> {
-        let count = self.room_for(bytes.len())?.min(bytes.len());
-        self.publish(bytes.get(..count).unwrap_or_default(), count)?;
-        Ok(count)
+        Ok(self.room()? >= lines)
     }
 
     /// Puts in a whole frame (see [`crate::encode_into`]) or, where there is no room, nothing:
@@ -94,12 +82,44 @@ impl Producer {
     ///
     /// [`RingError::Corrupt`].
     pub fn push_frame(&mut self, frame: &[u8]) -> Result<bool, RingError> {
-        let length = frame.len().next_multiple_of(ALIGNMENT);
-        if self.room_for(length)? < length {
+        let lines = lines_of(frame.len());
+        if !self.fits(lines)? {
             return Ok(false);
         }
-        self.publish(frame, length)?;
+        let begin = self.end.own;
+        let (first, rest) = frame.split_at(frame.len().min(PAYLOAD));
+        let mut number = begin;
+        for piece in rest.chunks(PAYLOAD) {
+            number = number.wrapping_add(1);
+            self.end.line(number)?.write(piece);
+        }
+        let line = self.end.line(begin)?;
+        line.write(first);
+        line.stamp().store(stamp(begin), Ordering::Release);
+        self.publish(lines)?;
         Ok(true)
+    }
+
+    /// Puts in a frame of one line.
+    #[inline(always)]
+    fn push_small(&mut self, words: &[u64; PAYLOAD_WORDS]) -> Result<bool, RingError> {
+        if !self.fits(1)? {
+            return Ok(false);
+        }
+        let line = self.end.line(self.end.own)?;
+        line.write_words(words);
+        line.stamp().store(stamp(self.end.own), Ordering::Release);
+        self.publish(1)?;
+        Ok(true)
+    }
+
+    /// Moves `head` behind a frame that has its stamp.
+    #[inline(always)]
+    fn publish(&mut self, lines: u64) -> Result<(), RingError> {
+        let head = self.end.own.wrapping_add(lines);
+        self.end.index(self.end.geometry.head)?.store(head, Ordering::Release);
+        self.end.own = head;
+        Ok(())
     }
 
     /// Encodes one message and puts its frame in; `false` where there is no room.
@@ -107,13 +127,16 @@ impl Producer {
     /// # Errors
     ///
     /// [`RingError::Corrupt`], [`RingError::Frame`] for a message that is too long.
+    #[inline]
     pub fn push_message<M: Serialize>(&mut self, message: &M) -> Result<bool, RingError> {
-        let mut small = [0; SMALL];
-        if let Some(length) = encode_small(message, &mut small) {
-            // Whole words, as far as the next border: what lies behind the frame means nothing.
-            let padded = small.get(..length.next_multiple_of(ALIGNMENT)).unwrap_or_default();
-            return self.push_frame(padded);
+        if let Some(small) = SmallFrame::<PAYLOAD_WORDS>::encode(message) {
+            return self.push_small(small.words());
         }
+        self.push_long(message)
+    }
+
+    #[inline(never)]
+    fn push_long<M: Serialize>(&mut self, message: &M) -> Result<bool, RingError> {
         let mut frame = std::mem::take(&mut self.frame);
         let pushed = encode_into(message, &mut frame)
             .map_err(RingError::from)

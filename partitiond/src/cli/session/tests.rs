@@ -35,7 +35,7 @@ impl Guest {
 
     async fn started(stream: UnixStream) -> Self {
         let mut guest = Self { stream, decoder: FrameDecoder::new() };
-        assert_eq!(guest.next().await, Some(ToGuest::Exec(request())));
+        assert_eq!(guest.next().await, Some(ToGuest::Exec(Box::new(request()))));
         guest.say(ToHost::Started { session: SESSION, pid: 7 }).await;
         guest
     }
