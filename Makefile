@@ -8,6 +8,8 @@ PARTITIOND := $(BUILT)/release/partitiond
 STATIC := RUSTFLAGS="-C target-feature=+crt-static"
 # Scenarios boot QEMU machines of four CPUs: one at a time.
 SERIAL := -- --test-threads=1
+# Scenarios that take too long for every change. All are run, whichever fails.
+SOAKS := --no-fail-fast --test soak_pairs --test soak_kills --test host_kernel_starts_cpus
 # Seconds that each fuzz target runs.
 FUZZ ?= 60
 
@@ -15,7 +17,8 @@ FUZZ ?= 60
 help:
 	@echo "make demo       divide a virtual server, and leave it to be tried"
 	@echo "make test       everything that CI runs"
-	@echo "make soak       the fuzz targets, ten minutes each"
+	@echo "make soak       every kernel beside every other, kill -9 at random moments, and the fuzz"
+	@echo "                targets for ten minutes each"
 	@echo "make programs   the programs, in $(BUILT)"
 	@echo "make clean      remove what was built"
 
@@ -65,8 +68,9 @@ fuzz: setup
 	tests/fuzz/run.sh $(FUZZ)
 
 .PHONY: soak
-soak: setup
-	tests/fuzz/run.sh 600
+soak: programs
+	cargo test --quiet -p scenarios $(SOAKS) $(SERIAL) --ignored --nocapture; \
+		scenarios=$$?; tests/fuzz/run.sh 600 && exit $$scenarios
 
 .PHONY: man
 man: programs

@@ -6,6 +6,7 @@ mod store;
 mod view;
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use boot::units::Bytes;
@@ -16,6 +17,10 @@ use rig::{GuestFile, KeptBy, Output, Rig, RigSpec, Topology, provide};
 use crate::programs::programs;
 pub use lives::Lives;
 pub use view::HostState;
+
+/// How long a line of shell may take, on a machine that has other things to do. A host whose kernel
+/// hangs says nothing.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What a server is made of.
 #[derive(Clone, Debug)]
@@ -103,9 +108,21 @@ impl Server {
         &self.rig
     }
 
-    /// Runs a line of shell, whatever comes of it.
+    /// Runs a line of shell, whatever comes of it. A server that does not answer is ended.
     pub fn try_sh(&self, line: &str) -> Output {
-        self.rig.run(["sh", "-c", line]).expect("the server answers")
+        let (done, answered) = std::sync::mpsc::channel::<()>();
+        let output = std::thread::scope(|scope| {
+            scope.spawn(move || {
+                if answered.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                    println!("`{line}` has not ended within {PATIENCE:?}");
+                    let _ = self.rig.qmp().map(|mut qmp| qmp.run("quit", serde_json::json!({})));
+                }
+            });
+            let output = self.rig.run(["sh", "-c", line]);
+            drop(done);
+            output
+        });
+        output.unwrap_or_else(|error| panic!("the server is gone, with `{line}`: {error}"))
     }
 
     /// Runs a line of shell that must succeed, and returns what it prints, without the newline.

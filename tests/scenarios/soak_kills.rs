@@ -92,7 +92,8 @@ impl Round {
         Self {
             doing: *random.choose(&DOING),
             victim: *random.choose(&VICTIMS),
-            moment: random.moment(Duration::from_secs(1)).as_secs_f64() * 1.1,
+            // More early ones than late ones: much is taken at first, then a kernel boots for long.
+            moment: random.moment(Duration::from_secs(1)).as_secs_f64().powi(2) * 1.1,
             again: random.once_in(4).then(|| random.moment(Duration::from_secs(2))),
             completed: random.once_in(3),
             everything: random.once_in(3),
@@ -170,6 +171,8 @@ impl Soak {
         let there = "partitiond --format json ps >/dev/null 2>&1 || partitiond serve --background";
         server.sh(there);
         server.sh("partitiond wait other --for=ready --timeout 30s");
+        // A heartbeat comes every second.
+        std::thread::sleep(Duration::from_secs(3));
         server.assert_lived_on(other, 1, "the other partition");
         let gone: Vec<&str> = ALL[1..].iter().copied().filter(|name| server.has(name)).collect();
         if round.everything {
