@@ -66,9 +66,6 @@ pub enum BuildError {
     /// An input cannot be read.
     #[error("cannot read {0}: {1}")]
     Input(PathBuf, std::io::Error),
-    /// Workloads that contradict each other.
-    #[error("{0}")]
-    Workload(String),
 }
 
 /// Makes the image of a definition, or finds the one that was made of the same inputs before, and
@@ -84,7 +81,6 @@ pub fn build(
 ) -> Result<Digest, BuildError> {
     let writing = env.store.writing()?;
     let packages = PackageSource::new(env.cache.join("apt"));
-    check_workloads(&definition.workloads)?;
     let inputs = Inputs::read(definition, env, &packages)?;
     if let Some(key) = inputs.key()
         && let Some(built) = writing.remembered(&key)?
@@ -100,25 +96,6 @@ pub fn build(
         writing.remember(&key, &digest)?;
     }
     Ok(digest)
-}
-
-fn check_workloads(workloads: &[protocol::Workload]) -> Result<(), BuildError> {
-    let mut seen = std::collections::BTreeSet::new();
-    for workload in workloads {
-        let name = &workload.name;
-        if !crate::store::is_name(name) {
-            return Err(BuildError::Workload(format!(
-                "workload {name:?}: a name has 1 to 63 of `a-z 0-9 - _ .`"
-            )));
-        }
-        if !seen.insert(name) {
-            return Err(BuildError::Workload(format!("two workloads are called {name:?}")));
-        }
-        if workload.argv.is_empty() {
-            return Err(BuildError::Workload(format!("workload {name:?} runs nothing: give argv")));
-        }
-    }
-    Ok(())
 }
 
 struct Builder<'a> {

@@ -156,13 +156,16 @@ pub fn select(
 
 /// A module's name with `_` for `-`, as the kernel has it.
 fn canonical(name: &str) -> Result<String, ModulesError> {
-    let valid = !name.is_empty()
-        && name.len() < 64
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if !valid {
+    if !is_name(name) {
         return Err(ModulesError::Name(name.chars().take(64).collect()));
     }
     Ok(name.replace('-', "_"))
+}
+
+/// Whether a text can be a module's name: 1 to 63 letters, digits, `_` and `-`.
+pub fn is_name(text: &str) -> bool {
+    (1..64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// The name of the module in a file, `None` where the file is none.

@@ -2,19 +2,18 @@
 
 use boot::units::{Bytes, CpuSet, NodeId};
 
-use super::decode::{
+use images::definition::decode::{cmdline, path};
+use images::definition::workload::workloads;
+use notation::decode::{
     Fields, body_fields, fields, list, mismatch, number, parsed, plain, single, text, variant,
 };
-use super::diagnostic::{Diagnostic, Problems};
-use super::image::path;
+use notation::tree::{Body, Node, Value};
+use notation::{Diagnostic, Problems};
+
 use super::interval::Interval;
-use super::tree::{Body, Node, Value};
 use super::types::{
     Backend, Cpus, HugePage, MIN_MEMORY, MemorySource, Numa, Partition, Restart, default_memory,
 };
-use super::workload;
-
-pub use workload::workloads;
 
 pub(super) const FIELDS: &[&str] = &[
     "image",
@@ -30,10 +29,6 @@ pub(super) const FIELDS: &[&str] = &[
     "volumes",
     "networks",
 ];
-
-/// The longest command line of a partition, in bytes: x86 Linux takes 2,048
-/// (`COMMAND_LINE_SIZE`, arch/x86/include/asm/setup.h), of which the back end needs some.
-const MAX_CMDLINE: usize = 1_024;
 
 /// Reads one entry of `partitions`.
 pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partition> {
@@ -224,24 +219,6 @@ pub(super) fn backend(node: &Node, problems: &mut Problems) -> Option<Backend> {
         "Kvm" => Backend::Kvm,
         _ => Backend::Auto,
     })
-}
-
-/// Reads words for a kernel's command line.
-pub fn cmdline(node: &Node, problems: &mut Problems) -> Option<String> {
-    let words = text(node, "words for the kernel's command line", problems)?;
-    let bad = if words.len() > MAX_CMDLINE {
-        Some("too long for a kernel's command line")
-    } else if !words.chars().all(|char| char == ' ' || char.is_ascii_graphic()) {
-        Some("a kernel's command line is one line of ASCII")
-    } else {
-        None
-    };
-    if let Some(message) = bad {
-        let label = format!("expected at most {MAX_CMDLINE} printable ASCII characters");
-        problems.push(Diagnostic::new(node.span.clone(), message, label));
-        return None;
-    }
-    Some(words)
 }
 
 fn restart(node: &Node, problems: &mut Problems) -> Option<Restart> {

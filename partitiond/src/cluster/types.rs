@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use boot::units::{Bytes, CpuSet, NodeId};
+use images::definition::Definition;
 use serde::{Deserialize, Serialize};
 
-use super::image::ImageDefinition;
 use super::interval::Interval;
 
 /// The whole file: how a machine is divided.
@@ -21,7 +21,7 @@ pub struct Cluster {
     /// Risks of this machine that the operator accepts by name.
     pub accept: Vec<Risk>,
     /// Images that the file itself defines, by name.
-    pub images: BTreeMap<String, ImageDefinition>,
+    pub images: BTreeMap<String, Definition>,
     /// The partitions, by name.
     pub partitions: BTreeMap<String, Partition>,
 }
