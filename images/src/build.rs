@@ -98,6 +98,8 @@ pub fn build(
     Ok(digest)
 }
 
+type Root = (Tree, Vec<protocol::Workload>, Vec<(String, String)>);
+
 struct Builder<'a> {
     env: &'a BuildEnv<'a>,
     writing: &'a Writing<'a>,
@@ -108,11 +110,15 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn build(&self, definition: &Definition) -> Result<Digest, BuildError> {
         // What fails soonest comes first.
-        let (tree, workloads) = self.rootfs(definition)?;
+        let (mut tree, workloads, env) = self.rootfs(definition)?;
         let found = self.kernel(&definition.kernel)?;
         // Where `lib` is a link in the root file system, modules go where it leads.
         let directory = modules_directory(&tree, &found.release)?;
         let (modules, selection) = self.modules(&found, &definition.modules, &directory)?;
+        let load = selection.to_load(&definition.modules, &found.release)?;
+        let configuration =
+            ImageConfig { workloads: workloads.clone(), modules: load.clone(), env };
+        rootfs::add_guest(&mut tree, self.env.guest_init, &configuration)?;
         self.progress.step("write the root file system");
         let rootfs = self.write(&tree)?;
         self.progress.step("write the kernel");
@@ -129,6 +135,7 @@ impl Builder<'_> {
             initramfs: vec![modules, rootfs],
             cmdline: definition.cmdline.clone(),
             profile: definition.profile.clone(),
+            modules: load,
             workloads,
         };
         Ok(self.writing.put_manifest(&manifest)?)
@@ -181,9 +188,8 @@ impl Builder<'_> {
                 }
             }
             selection = modules::select(&found.tree, from, &wanted, &mut tree, directory)?;
-            for name in selection.absent.iter().filter(|name| is_asked(extra, name)) {
-                self.progress.note(&format!("kernel {} has no module {name}", found.release));
-            }
+        } else if extra.iter().any(|name| name != HOST_SET) {
+            return Err(ModulesError::NoDirectory.into());
         } else {
             self.progress.note("no directory of modules was named: the image has none");
             tree.directory(directory, Meta::root(0o755))?;
@@ -192,10 +198,8 @@ impl Builder<'_> {
         Ok((self.write(&tree)?, selection))
     }
 
-    fn rootfs(
-        &self,
-        definition: &Definition,
-    ) -> Result<(Tree, Vec<protocol::Workload>), BuildError> {
+    /// The root file system without guest-init; the workloads, and everyone's environment.
+    fn rootfs(&self, definition: &Definition) -> Result<Root, BuildError> {
         let mut tree = Tree::new(Some(self.scratch()))?;
         let mut workloads = definition.workloads.clone();
         let mut env = Vec::new();
@@ -226,9 +230,7 @@ impl Builder<'_> {
                 env = runs.env;
             }
         }
-        let configuration = ImageConfig { workloads: workloads.clone(), env };
-        rootfs::add_guest(&mut tree, self.env.guest_init, &configuration)?;
-        Ok((tree, workloads))
+        Ok((tree, workloads, env))
     }
 
     /// The minimal root file system with Debian's busybox.
@@ -261,11 +263,6 @@ impl Builder<'_> {
 
 /// The name of the workload that an OCI image's ENTRYPOINT and CMD become.
 pub const OCI_WORKLOAD: &str = "main";
-
-/// Whether a definition itself names a module.
-fn is_asked(extra: &[String], name: &str) -> bool {
-    extra.iter().any(|asked| asked.replace('-', "_") == name)
-}
 
 /// Where `/lib/modules/RELEASE` is in a root file system.
 fn modules_directory(tree: &Tree, release: &str) -> Result<String, TreeError> {

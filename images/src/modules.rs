@@ -56,6 +56,19 @@ pub enum ModulesError {
     /// Modules that need each other.
     #[error("module {0} needs itself, through others; its files are damaged")]
     Circle(String),
+    /// A definition names a module that there is not.
+    #[error("kernel {release} has no module {name}, which the definition names under `modules`")]
+    Absent {
+        /// The kernel's release.
+        release: String,
+        /// The module.
+        name: String,
+    },
+    /// A definition names modules, and none are at hand.
+    #[error(
+        "the definition names modules to load, but not where they are: write File(path: \"…\", modules: \"DIRECTORY\")"
+    )]
+    NoDirectory,
     /// A module larger than any.
     #[error("module {0} has more than {MAX_MODULE} bytes")]
     TooLarge(String),
@@ -107,12 +120,33 @@ struct Chosen {
     contents: Vec<u8>,
 }
 
+impl Selection {
+    /// Which of the modules that a definition asks for are left to be loaded, in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`ModulesError::Absent`], [`ModulesError::Name`].
+    pub fn to_load(&self, asked: &[String], release: &str) -> Result<Vec<String>, ModulesError> {
+        let mut load = Vec::new();
+        for name in asked.iter().filter(|name| *name != HOST_SET) {
+            let name = canonical(name)?;
+            if self.absent.contains(&name) {
+                return Err(ModulesError::Absent { release: release.to_owned(), name });
+            }
+            if !self.builtin.contains(&name) && !load.contains(&name) {
+                load.push(name);
+            }
+        }
+        Ok(load)
+    }
+}
+
 /// Copies the modules called `wanted`, and all that they need, from directory `from` of a tree (the
 /// one with `kernel` in it) to directory `to` of another, and writes [`CLOSURE`] there.
 ///
 /// # Errors
 ///
-/// Every variant of [`ModulesError`] but `List`.
+/// Every variant of [`ModulesError`] but `List`, `Absent` and `NoDirectory`.
 pub fn select(
     source: &Tree,
     from: &str,
@@ -263,4 +297,4 @@ fn load(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

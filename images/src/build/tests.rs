@@ -58,7 +58,17 @@ impl Bench {
 
     /// The names in an image's archives.
     fn names(&self, digest: &Digest) -> Vec<String> {
-        let mut names = Vec::new();
+        self.files(digest).into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// One file out of an image's archives.
+    fn file(&self, digest: &Digest, name: &str) -> Vec<u8> {
+        let mut files = self.files(digest).into_iter();
+        files.find(|(other, _)| other == name).expect("the file is there").1
+    }
+
+    fn files(&self, digest: &Digest) -> Vec<(String, Vec<u8>)> {
+        let mut files = Vec::new();
         for blob in self.store.image(digest).unwrap().manifest.initramfs {
             let bytes = fs::read(self.store.blob_path(&blob.digest)).unwrap();
             let mut rest = &bytes[..];
@@ -69,11 +79,12 @@ impl Bench {
                 };
                 let (size, name) = (field(6), field(11));
                 let text = std::str::from_utf8(&rest[110..110 + name - 1]).unwrap();
-                names.push(text.to_owned());
-                rest = &rest[((110 + name).next_multiple_of(4) + size).next_multiple_of(4)..];
+                let contents = (110 + name).next_multiple_of(4);
+                files.push((text.to_owned(), rest[contents..contents + size].to_owned()));
+                rest = &rest[(contents + size).next_multiple_of(4)..];
             }
         }
-        names
+        files
     }
 }
 
@@ -114,6 +125,41 @@ fn an_image_holds_guest_init_its_configuration_and_the_modules() {
         assert!(names.iter().any(|one| one == name), "{name}");
     }
     bench.store.verify(&digest).unwrap();
+}
+
+/// The builder writes what guest-init reads.
+#[test]
+fn guest_init_loads_the_modules_that_a_definition_names() {
+    let bench = Bench::new();
+    for (name, info) in
+        [("tun", "depends="), ("net_failover", "depends="), ("veth", "depends=net-failover")]
+    {
+        let module = crate::modules::tests::module(info);
+        fs::write(bench.path(&format!("modules/kernel/{name}.ko")), module).unwrap();
+    }
+    let text = |modules: &str| {
+        format!(
+            r#"(kernel: File(path: "vmlinux", modules: "modules"), modules: [{modules}],
+                workloads: [(name: "web", argv: ["/bin/httpd"])])"#
+        )
+    };
+    let digest = bench.build(&text(r#""veth", "ext4", "tun", "net-failover""#)).unwrap();
+    let json = bench.file(&digest, ".partition/image.json");
+    let image = guest_init::configuration::image::parse(&json).unwrap();
+    assert_eq!(image.modules, ["veth", "tun", "net_failover"], "ext4 is built in");
+    assert_eq!(image.workloads[0].name, "web");
+    let list = bench.file(&digest, "lib/modules/6.1.0-test/modules.order-closure");
+    let list = String::from_utf8(list).unwrap();
+    let list = guest_init::configuration::modules::ModuleList::parse(&list).unwrap();
+    let (paths, missing) = list.order(&image.modules);
+    assert_eq!(paths, ["kernel/net_failover.ko", "kernel/veth.ko", "kernel/tun.ko"]);
+    assert!(missing.is_empty());
+    assert_eq!(bench.store.image(&digest).unwrap().manifest.modules, image.modules);
+
+    let error = bench.build(&text(r#""tun", "tunn""#)).unwrap_err().to_string();
+    assert!(error.contains("kernel 6.1.0-test has no module tunn"), "{error}");
+    let error = bench.build(r#"(kernel: File("vmlinux"), modules: ["tun"])"#).unwrap_err();
+    assert!(error.to_string().contains("not where they are"), "{error}");
 }
 
 #[test]

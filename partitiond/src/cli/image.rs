@@ -279,6 +279,9 @@ fn show(context: &Context, name: &str) -> Result<(), Failure> {
     }
     line("cmdline", image.manifest.cmdline.clone());
     line("profile", image.manifest.profile.clone().unwrap_or_else(|| "none".to_owned()));
+    if !image.manifest.modules.is_empty() {
+        line("loads", image.manifest.modules.join(", "));
+    }
     for workload in &image.manifest.workloads {
         line("workload", format!("{}: {}", workload.name, workload.argv.join(" ")));
     }
