@@ -72,10 +72,10 @@ impl Supervisor {
         if fs::read_to_string(&path).is_ok_and(|verified| verified == stamp) {
             return Ok(());
         }
-        store.verify(&image.digest).map_err(|error| {
-            let hint = "build it again: partitiond image build".to_owned();
-            problem(ProblemKind::Refused, error.to_string(), Some(hint))
-        })?;
+        // The error says itself what to do.
+        store
+            .verify(&image.digest)
+            .map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
         // Without a stamp it is merely done again.
         let _ = fs::create_dir_all(self.paths.verified()).and_then(|()| fs::write(&path, stamp));
         Ok(())
