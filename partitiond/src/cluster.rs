@@ -23,8 +23,8 @@ pub use interval::{Interval, ParseIntervalError};
 pub use notation::{Diagnostic, Diagnostics, MAX_FILE, Problems, Source, SourceError};
 pub use root::{MAX_PARTITIONS, Places};
 pub use types::{
-    Backend, Cluster, Cpus, Host, HugePage, MIN_MEMORY, MemorySource, Numa, Partition, Restart,
-    Risk, Trust, default_memory,
+    Backend, Cluster, Cpus, Host, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa,
+    Partition, Restart, Risk, Trust, default_hang_after, default_memory,
 };
 
 /// A cluster with the file that it came from.

@@ -12,7 +12,8 @@ use notation::{Diagnostic, Problems};
 
 use super::interval::Interval;
 use super::types::{
-    Backend, Cpus, HugePage, MIN_MEMORY, MemorySource, Numa, Partition, Restart, default_memory,
+    Backend, Cpus, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa, Partition, Restart,
+    default_hang_after, default_memory,
 };
 
 pub(super) const FIELDS: &[&str] = &[
@@ -26,6 +27,7 @@ pub(super) const FIELDS: &[&str] = &[
     "cmdline",
     "workloads",
     "restart",
+    "hang_after",
     "volumes",
     "networks",
 ];
@@ -54,6 +56,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
     let cmdline = fields.get("cmdline").and_then(|node| cmdline(node, problems));
     let workloads = fields.get("workloads").and_then(|node| workloads(node, problems));
     let restart = fields.get("restart").and_then(|node| restart(node, problems));
+    let hang_after = fields.get("hang_after").and_then(|node| hang_after(node, problems));
     Some(Partition {
         image: image?,
         cpus: cpus?,
@@ -65,6 +68,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
         cmdline: cmdline.unwrap_or_default(),
         workloads: workloads.unwrap_or_default(),
         restart: restart.unwrap_or_default(),
+        hang_after: hang_after.unwrap_or(default_hang_after()),
     })
 }
 
@@ -219,6 +223,17 @@ pub(super) fn backend(node: &Node, problems: &mut Problems) -> Option<Backend> {
         "Kvm" => Backend::Kvm,
         _ => Backend::Auto,
     })
+}
+
+fn hang_after(node: &Node, problems: &mut Problems) -> Option<Interval> {
+    let after: Interval = parsed(node, "a time, such as \"30s\"", problems)?;
+    if after >= MIN_HANG_AFTER {
+        return Some(after);
+    }
+    let message = format!("{after} without a word is no hang yet");
+    let label = format!("expected at least {MIN_HANG_AFTER}");
+    problems.push(Diagnostic::new(node.span.clone(), message, label));
+    None
 }
 
 fn restart(node: &Node, problems: &mut Problems) -> Option<Restart> {

@@ -1,6 +1,7 @@
 //! What a cluster file says, as data.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use boot::units::{Bytes, CpuSet, NodeId};
 use images::definition::Definition;
@@ -100,6 +101,9 @@ pub struct Partition {
     /// What to do when its kernel ends by itself.
     #[serde(default)]
     pub restart: Restart,
+    /// After how long without a word its kernel counts as hung, where `restart` covers that.
+    #[serde(default = "default_hang_after")]
+    pub hang_after: Interval,
 }
 
 /// The least memory of a partition. A Debian cloud kernel with a minimal root file system needs
@@ -110,6 +114,15 @@ pub const MIN_MEMORY: Bytes = Bytes::mib(128);
 pub const fn default_memory() -> Bytes {
     Bytes::mib(512)
 }
+
+/// How long nothing may be heard of a partition that says nothing about it. Heartbeats come every
+/// second; a kernel whose memory runs out may well be busy for ten.
+pub const fn default_hang_after() -> Interval {
+    Interval(Duration::from_secs(30))
+}
+
+/// The least that `hang_after` may be: a partition is called silent after three seconds.
+pub const MIN_HANG_AFTER: Interval = Interval(Duration::from_secs(5));
 
 /// Which CPUs a partition gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
