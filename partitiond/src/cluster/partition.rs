@@ -84,7 +84,7 @@ pub(super) fn not_yet(fields: &Fields, names: &[&str], problems: &mut Problems) 
 }
 
 fn cpus(node: &Node, problems: &mut Problems) -> Option<Cpus> {
-    let expected = "CPUs: Count(4) or Set(\"2-3\")";
+    let expected = "CPUs: Count(4), Cores(2) or Set(\"2-3\")";
     match &node.value {
         Value::Term { name: Some(_), .. } => {}
         Value::Text(_) => {
@@ -100,10 +100,14 @@ fn cpus(node: &Node, problems: &mut Problems) -> Option<Cpus> {
             return None;
         }
     }
-    let (word, body) = variant(node, "choice of CPUs", &["Count", "Set"], problems)?;
+    let (word, body) = variant(node, "choice of CPUs", &["Count", "Cores", "Set"], problems)?;
     if word == "Count" {
         let inner = single(word, body, &node.span, "Count(4)", problems)?;
         return number(inner, "a number of CPUs", 1..=8_192, problems).map(Cpus::Count);
+    }
+    if word == "Cores" {
+        let inner = single(word, body, &node.span, "Cores(2)", problems)?;
+        return number(inner, "a number of cores", 1..=8_192, problems).map(Cpus::Cores);
     }
     let inner = single(word, body, &node.span, "Set(\"2-3\")", problems)?;
     let set: CpuSet = parsed(inner, "a set of CPUs, such as \"2-3,6\"", problems)?;

@@ -129,13 +129,16 @@ pub const MIN_HANG_AFTER: Interval = Interval(Duration::from_secs(5));
 pub enum Cpus {
     /// This many CPUs (hardware threads), in whole cores, wherever they fit best.
     Count(u32),
+    /// This many cores with all their threads, wherever they fit best.
+    Cores(u32),
     /// These CPUs, by Linux number.
     Set(CpuSet),
 }
 
+/// One core: that much there is on every machine, however many threads its cores have.
 impl Default for Cpus {
     fn default() -> Self {
-        Self::Count(1)
+        Self::Cores(1)
     }
 }
 

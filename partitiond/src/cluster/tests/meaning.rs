@@ -67,7 +67,7 @@ fn what_a_partition_does_not_say_has_a_default() {
     let cluster = parse_text(r#"(partitions: {"a": (image: "stored")})"#).unwrap();
     let expected = Partition {
         image: "stored".to_owned(),
-        cpus: Cpus::Count(1),
+        cpus: Cpus::Cores(1),
         memory: Bytes::mib(512),
         numa: None,
         memory_source: MemorySource::Hugetlb { page: HugePage::TwoMiB },
