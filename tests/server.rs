@@ -174,8 +174,8 @@ fn debian(name: &str) -> (String, String) {
 }
 
 fn definition(name: &str) -> Definition {
-    let text = shipped(name).unwrap_or_else(|| panic!("there is no definition {name}"));
-    Definition::parse(text).expect("shipped definitions make sense")
+    let definition = shipped(name).unwrap_or_else(|| panic!("there is no definition {name}"));
+    definition.expect("shipped definitions make sense")
 }
 
 fn unique_name() -> rig::RigName {

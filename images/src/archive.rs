@@ -3,6 +3,7 @@
 //! ustar, GNU and pax names; contents of every size; owners and modes. Long names and pax records
 //! are bounded in size, sparse files and pax's own file sizes beyond the header's are refused.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 
 use tar::EntryType;
@@ -60,10 +61,19 @@ pub fn read(
     whiteouts: Whiteouts,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<(), ArchiveError> {
+    read_layer(archive, tree, whiteouts, wanted).map(drop)
+}
+
+/// As [`read`]; gives what is known of the layer then.
+fn read_layer(
+    archive: impl Read,
+    tree: &mut Tree,
+    whiteouts: Whiteouts,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<Layer, ArchiveError> {
     let mut archive = tar::Archive::new(archive);
     let mut extensions = Extensions::default();
-    // What this layer itself brings is not removed by its own opaque directories.
-    let mut own: std::collections::BTreeSet<String> = std::collections::BTreeSet::new();
+    let mut layer = Layer::default();
     for entry in archive.entries()?.raw(true) {
         let mut entry = entry?;
         if extensions.take(&mut entry)? {
@@ -78,46 +88,68 @@ pub fn read(
         if let (Whiteouts::Layer, Some(hidden)) = (whiteouts, name.strip_prefix(".wh.")) {
             let parent = path.strip_suffix(name).unwrap_or_default().trim_end_matches('/');
             if hidden == ".wh..opq" {
-                hide_lower(tree, parent, &own)?;
+                layer.hide_lower(tree, parent)?;
             } else if !hidden.is_empty() && hidden != "." && hidden != ".." {
                 tree.remove(&format!("{parent}/{hidden}"))?;
             }
             continue;
         }
         if whiteouts == Whiteouts::Layer {
-            own.insert(path.clone());
+            layer.own.insert(path.clone());
         }
         put(tree, &path, &header, &mut entry)?;
     }
-    Ok(())
+    Ok(layer)
 }
 
-/// Removes what lower layers have in a directory.
-fn hide_lower(
-    tree: &mut Tree,
-    directory: &str,
-    own: &std::collections::BTreeSet<String>,
-) -> Result<(), TreeError> {
-    if own.is_empty() {
-        return tree.empty(directory);
+/// A layer that is being read.
+#[derive(Debug, Default)]
+struct Layer {
+    /// What it brings itself: that is not removed by its own opaque directories.
+    own: BTreeSet<String>,
+    /// Directories of which nothing but `own` is left: there is nothing to look for a second time.
+    hidden: BTreeSet<String>,
+    /// Entries looked at for opaque directories. Each is looked at once for every directory that it
+    /// lies in at the most, however often a layer says that these are opaque.
+    looked: usize,
+}
+
+impl Layer {
+    /// Removes what lower layers have in a directory.
+    fn hide_lower(&mut self, tree: &mut Tree, directory: &str) -> Result<(), TreeError> {
+        let Some((resolved, _)) = tree.lookup(directory)? else {
+            // The root has no entry of its own.
+            return if directory.is_empty() { self.hide_in(tree, "") } else { Ok(()) };
+        };
+        self.hide_in(tree, &resolved)
     }
-    let Some((resolved, _)) = tree.lookup(directory)? else { return Ok(()) };
-    let inside = if resolved.is_empty() { String::new() } else { format!("{resolved}/") };
-    let lower: Vec<String> = tree
-        .entries()
-        .map(|(path, _)| path)
-        .filter(|path| path.starts_with(&inside))
-        .filter(|path| {
+
+    fn hide_in(&mut self, tree: &mut Tree, directory: &str) -> Result<(), TreeError> {
+        let ends = directory.match_indices('/').map(|(at, _)| at).chain([directory.len()]);
+        let above = ends.filter_map(|at| directory.get(..at));
+        if self.hidden.contains("") || above.into_iter().any(|above| self.hidden.contains(above)) {
+            return Ok(());
+        }
+        let mut lower = Vec::new();
+        for (path, _) in tree.below(directory) {
+            self.looked += 1;
             let below = format!("{path}/");
-            !own.contains(*path)
-                && !own.range(below.clone()..).next().is_some_and(|next| next.starts_with(&below))
-        })
-        .map(str::to_owned)
-        .collect();
-    for path in lower.iter().rev() {
-        tree.remove(path)?;
+            let brought = self.own.contains(path)
+                || self
+                    .own
+                    .range(below.clone()..)
+                    .next()
+                    .is_some_and(|own| own.starts_with(&below));
+            if !brought {
+                lower.push(path.to_owned());
+            }
+        }
+        for path in lower.iter().rev() {
+            tree.remove(path)?;
+        }
+        self.hidden.insert(directory.to_owned());
+        Ok(())
     }
-    Ok(())
 }
 
 fn put(
@@ -290,6 +322,13 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_name_that_would_end_the_initramfs_is_refused() {
+        let error = read_all(&tar(&[(EntryType::Regular, "./TRAILER!!!", "")])).err().unwrap();
+        assert!(error.to_string().contains("rename it"), "{error}");
+        assert!(read_all(&tar(&[(EntryType::Regular, "a/TRAILER!!!", "")])).is_ok());
+    }
+
+    #[test]
     fn entries_of_all_kinds_are_read() {
         let tree = read_all(&tar(&[
             (EntryType::Directory, "./", ""),
@@ -378,6 +417,43 @@ pub(crate) mod tests {
         read(&upper[..], &mut tree, Whiteouts::Layer, &|_| true).unwrap();
         let names: Vec<_> = tree.entries().map(|(path, _)| path).collect();
         assert_eq!(names, ["d", "d/deep", "d/deep/new", "d/new", "dd"]);
+    }
+
+    #[test]
+    fn opaque_directories_cost_no_more_than_what_is_in_them() {
+        const COUNT: usize = 100_000;
+        let mut tree = Tree::new(None).unwrap();
+        for at in 0..COUNT {
+            let name = format!("d{}/f{at}", at % 1000);
+            tree.bytes(&name, Meta::root(0o644), b"").unwrap();
+        }
+        // Every directory is opaque, again and again, beside something of its own; then all is.
+        let mut layer = Layer::default();
+        for at in 0..COUNT {
+            let directory = format!("d{}", at % 1000);
+            layer.own.insert(format!("{directory}/f{}", at % 1000));
+            layer.hide_lower(&mut tree, &directory).unwrap();
+        }
+        assert_eq!(tree.entries().count(), 2 * 1000);
+        layer.hide_lower(&mut tree, "").unwrap();
+        layer.hide_lower(&mut tree, "").unwrap();
+        assert!(layer.looked <= COUNT + 2 * 1000, "{} entries looked at", layer.looked);
+    }
+
+    #[test]
+    fn an_opaque_root_leaves_what_its_layer_brings() {
+        let mut tree = Tree::new(None).unwrap();
+        let lower = tar(&[(EntryType::Regular, "old", ""), (EntryType::Regular, "d/old", "")]);
+        read(&lower[..], &mut tree, Whiteouts::Layer, &|_| true).unwrap();
+        let upper = tar(&[
+            (EntryType::Regular, "d/new", ""),
+            (EntryType::Regular, ".wh..wh..opq", ""),
+            (EntryType::Regular, "behind", ""),
+        ]);
+        let layer = read_layer(&upper[..], &mut tree, Whiteouts::Layer, &|_| true).unwrap();
+        let names: Vec<_> = tree.entries().map(|(path, _)| path).collect();
+        assert_eq!(names, ["behind", "d", "d/new"]);
+        assert_eq!(layer.looked, 4, "d, d/new, d/old and old");
     }
 
     proptest::proptest! {

@@ -66,9 +66,6 @@ pub enum BuildError {
     /// An input cannot be read.
     #[error("cannot read {0}: {1}")]
     Input(PathBuf, std::io::Error),
-    /// Workloads that contradict each other.
-    #[error("{0}")]
-    Workload(String),
 }
 
 /// Makes the image of a definition, or finds the one that was made of the same inputs before, and
@@ -84,7 +81,6 @@ pub fn build(
 ) -> Result<Digest, BuildError> {
     let writing = env.store.writing()?;
     let packages = PackageSource::new(env.cache.join("apt"));
-    check_workloads(&definition.workloads)?;
     let inputs = Inputs::read(definition, env, &packages)?;
     if let Some(key) = inputs.key()
         && let Some(built) = writing.remembered(&key)?
@@ -102,24 +98,7 @@ pub fn build(
     Ok(digest)
 }
 
-fn check_workloads(workloads: &[protocol::Workload]) -> Result<(), BuildError> {
-    let mut seen = std::collections::BTreeSet::new();
-    for workload in workloads {
-        let name = &workload.name;
-        if !crate::store::is_name(name) {
-            return Err(BuildError::Workload(format!(
-                "workload {name:?}: a name has 1 to 63 of `a-z 0-9 - _ .`"
-            )));
-        }
-        if !seen.insert(name) {
-            return Err(BuildError::Workload(format!("two workloads are called {name:?}")));
-        }
-        if workload.argv.is_empty() {
-            return Err(BuildError::Workload(format!("workload {name:?} runs nothing: give argv")));
-        }
-    }
-    Ok(())
-}
+type Root = (Tree, Vec<protocol::Workload>, Vec<(String, String)>);
 
 struct Builder<'a> {
     env: &'a BuildEnv<'a>,
@@ -131,11 +110,15 @@ struct Builder<'a> {
 impl Builder<'_> {
     fn build(&self, definition: &Definition) -> Result<Digest, BuildError> {
         // What fails soonest comes first.
-        let (tree, workloads) = self.rootfs(definition)?;
+        let (mut tree, workloads, env) = self.rootfs(definition)?;
         let found = self.kernel(&definition.kernel)?;
         // Where `lib` is a link in the root file system, modules go where it leads.
         let directory = modules_directory(&tree, &found.release)?;
         let (modules, selection) = self.modules(&found, &definition.modules, &directory)?;
+        let load = selection.to_load(&definition.modules, &found.release)?;
+        let configuration =
+            ImageConfig { workloads: workloads.clone(), modules: load.clone(), env };
+        rootfs::add_guest(&mut tree, self.env.guest_init, &configuration)?;
         self.progress.step("write the root file system");
         let rootfs = self.write(&tree)?;
         self.progress.step("write the kernel");
@@ -152,6 +135,7 @@ impl Builder<'_> {
             initramfs: vec![modules, rootfs],
             cmdline: definition.cmdline.clone(),
             profile: definition.profile.clone(),
+            modules: load,
             workloads,
         };
         Ok(self.writing.put_manifest(&manifest)?)
@@ -204,9 +188,8 @@ impl Builder<'_> {
                 }
             }
             selection = modules::select(&found.tree, from, &wanted, &mut tree, directory)?;
-            for name in selection.absent.iter().filter(|name| is_asked(extra, name)) {
-                self.progress.note(&format!("kernel {} has no module {name}", found.release));
-            }
+        } else if extra.iter().any(|name| name != HOST_SET) {
+            return Err(ModulesError::NoDirectory.into());
         } else {
             self.progress.note("no directory of modules was named: the image has none");
             tree.directory(directory, Meta::root(0o755))?;
@@ -215,10 +198,8 @@ impl Builder<'_> {
         Ok((self.write(&tree)?, selection))
     }
 
-    fn rootfs(
-        &self,
-        definition: &Definition,
-    ) -> Result<(Tree, Vec<protocol::Workload>), BuildError> {
+    /// The root file system without guest-init; the workloads, and everyone's environment.
+    fn rootfs(&self, definition: &Definition) -> Result<Root, BuildError> {
         let mut tree = Tree::new(Some(self.scratch()))?;
         let mut workloads = definition.workloads.clone();
         let mut env = Vec::new();
@@ -249,9 +230,7 @@ impl Builder<'_> {
                 env = runs.env;
             }
         }
-        let configuration = ImageConfig { workloads: workloads.clone(), env };
-        rootfs::add_guest(&mut tree, self.env.guest_init, &configuration)?;
-        Ok((tree, workloads))
+        Ok((tree, workloads, env))
     }
 
     /// The minimal root file system with Debian's busybox.
@@ -284,11 +263,6 @@ impl Builder<'_> {
 
 /// The name of the workload that an OCI image's ENTRYPOINT and CMD become.
 pub const OCI_WORKLOAD: &str = "main";
-
-/// Whether a definition itself names a module.
-fn is_asked(extra: &[String], name: &str) -> bool {
-    extra.iter().any(|asked| asked.replace('-', "_") == name)
-}
 
 /// Where `/lib/modules/RELEASE` is in a root file system.
 fn modules_directory(tree: &Tree, release: &str) -> Result<String, TreeError> {

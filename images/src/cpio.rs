@@ -12,7 +12,8 @@ pub const MAX_NAME: usize = 4095;
 /// The largest file, in bytes: sizes have eight hexadecimal digits.
 pub const MAX_FILE: u64 = u32::MAX as u64;
 
-const TRAILER: &str = "TRAILER!!!";
+/// The name of the entry that ends an archive.
+pub(crate) const TRAILER: &str = "TRAILER!!!";
 
 /// Who owns an entry and what may be done with it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +60,11 @@ pub enum CpioError {
     /// A name or link target is empty, too long, or has a NUL in it.
     #[error("{0:?} cannot stand in an initramfs: names have 1 to {MAX_NAME} bytes and no NUL")]
     Name(String),
+    /// A name that ends an archive.
+    #[error(
+        "a file named {TRAILER} cannot stand at the top of an initramfs: Linux takes it for the archive's end; rename it"
+    )]
+    Trailer,
     /// A file is too large for the format.
     #[error("{0:?} has {1} bytes: an initramfs holds no file of 4 GiB or more; use a volume")]
     TooLarge(String, u64),
@@ -245,6 +251,10 @@ impl<W: Write> Writer<W> {
 
     fn header(&mut self, header: Header<'_>) -> Result<(), CpioError> {
         check(header.name)?;
+        // Only the archive's own end has this number.
+        if header.name == TRAILER && header.inode != 0 {
+            return Err(CpioError::Trailer);
+        }
         let Header { inode, mode, meta, links, size, device, name } = header;
         let name_size = name.len() as u32 + 1;
         let fields = [
@@ -344,6 +354,9 @@ mod tests {
     fn names_and_sizes_that_the_format_cannot_hold_are_refused() {
         let mut cpio = Writer::new(Vec::new());
         assert!(matches!(cpio.directory("", Meta::root(0o755)), Err(CpioError::Name(_))));
+        assert!(matches!(cpio.bytes(TRAILER, Meta::root(0o644), b""), Err(CpioError::Trailer)));
+        assert!(cpio.directory("a", Meta::root(0o755)).is_ok());
+        assert!(cpio.bytes("a/TRAILER!!!", Meta::root(0o644), b"").is_ok());
         let long = "x".repeat(MAX_NAME + 1);
         assert!(matches!(cpio.directory(&long, Meta::root(0o755)), Err(CpioError::Name(_))));
         let large = cpio.file(&["a"], Meta::root(0o644), 1 << 32, &mut io::repeat(0));

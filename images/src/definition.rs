@@ -1,27 +1,30 @@
 //! What an image is made from: the text that people write.
 //!
 //! ```
-//! let definition: images::definition::Definition = ron::from_str(
-//!     r#"(kernel: Debian("linux-image-rt-amd64", "bookworm-backports"), rootfs: Minimal)"#,
-//! )?;
-//! assert_eq!(definition.rootfs, images::definition::RootfsSource::Minimal);
-//! # Ok::<(), ron::error::SpannedError>(())
+//! use images::definition::{Definition, RootfsSource};
+//!
+//! let text = r#"(kernel: Debian(package: "linux-image-rt-amd64", suite: "bookworm-backports"))"#;
+//! let definition = Definition::parse(notation::Source::new("rt.ron", text))?;
+//! assert_eq!(definition.rootfs, RootfsSource::Minimal);
+//! # Ok::<(), notation::Diagnostics>(())
 //! ```
 
-use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use serde::de::{EnumAccess, SeqAccess, VariantAccess, Visitor};
-use serde::ser::SerializeTupleVariant as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use notation::{Diagnostic, Diagnostics, Problems, Source, SourceError};
+use serde::{Deserialize, Serialize};
 
-/// What an image is made from.
+pub mod decode;
+pub mod workload;
+
+/// What an image is made from. Paths are as written: relative to the file that says them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {
     /// Where the kernel comes from.
     pub kernel: KernelSource,
     /// Where the root file system comes from.
+    #[serde(default)]
     pub rootfs: RootfsSource,
     /// Words for the kernel's command line.
     #[serde(default)]
@@ -32,16 +35,18 @@ pub struct Definition {
     /// What the partition runs. Behind them comes what an OCI image itself would run.
     #[serde(default)]
     pub workloads: Vec<protocol::Workload>,
-    /// Modules beside those that every image has, by name; those that they need come along.
+    /// Kernel modules that guest-init loads before it starts anything, in this order; those that
+    /// they need come along and are loaded first.
     #[serde(default)]
     pub modules: Vec<String>,
 }
 
 /// Where a kernel comes from.
 ///
-/// In RON: `Host`, `File("vmlinuz")`, `File("vmlinuz", "lib/modules/6.1.0")`,
-/// `Debian("linux-image-cloud-amd64")`, `Debian("linux-image-rt-amd64", "bookworm-backports")`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// In RON: `Host`, `File("vmlinuz")`, `File(path: "vmlinuz", modules: "lib/modules/6.1.0")`,
+/// `Debian("linux-image-cloud-amd64")`,
+/// `Debian(package: "linux-image-rt-amd64", suite: "bookworm-backports")`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KernelSource {
     /// The kernel that runs here: `/boot/vmlinuz-RELEASE` and its modules.
     Host,
@@ -65,9 +70,10 @@ pub enum KernelSource {
 }
 
 /// Where a root file system comes from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RootfsSource {
     /// guest-init and busybox.
+    #[default]
     Minimal,
     /// A directory, as it is at the time.
     Directory(PathBuf),
@@ -77,122 +83,54 @@ pub enum RootfsSource {
     Oci(PathBuf),
 }
 
-const VARIANTS: &[&str] = &["Host", "File", "Debian"];
-
-#[derive(Deserialize)]
-#[serde(variant_identifier)]
-enum Variant {
-    Host,
-    File,
-    Debian,
-}
-
-/// One value or two.
-struct OneOrTwo(&'static str);
-
-impl<'de> Visitor<'de> for OneOrTwo {
-    type Value = (String, Option<String>);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let first = sequence.next_element()?;
-        let first = first.ok_or_else(|| serde::de::Error::invalid_length(0, &self))?;
-        Ok((first, sequence.next_element()?))
-    }
-}
-
-struct KernelVisitor;
-
-impl<'de> Visitor<'de> for KernelVisitor {
-    type Value = KernelSource;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "Host, File(\"vmlinuz\"), File(\"vmlinuz\", \"modules\"), Debian(\"package\") or \
-             Debian(\"package\", \"suite\")",
-        )
-    }
-
-    fn visit_enum<A: EnumAccess<'de>>(self, access: A) -> Result<KernelSource, A::Error> {
-        match access.variant()? {
-            (Variant::Host, contents) => contents.unit_variant().map(|()| KernelSource::Host),
-            (Variant::File, contents) => {
-                let names = OneOrTwo("a kernel's file, and the directory with its modules");
-                let (path, modules) = contents.tuple_variant(2, names)?;
-                Ok(KernelSource::File { path: path.into(), modules: modules.map(PathBuf::from) })
-            }
-            (Variant::Debian, contents) => {
-                let names = OneOrTwo("a package's name, and its suite");
-                let (package, suite) = contents.tuple_variant(2, names)?;
-                Ok(KernelSource::Debian { package, suite })
-            }
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for KernelSource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_enum("KernelSource", VARIANTS, KernelVisitor)
-    }
-}
-
-impl Serialize for KernelSource {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        fn fields<S: Serializer, A: Serialize + ?Sized, B: Serialize>(
-            serializer: S,
-            (index, name): (u32, &'static str),
-            first: &A,
-            second: Option<&B>,
-        ) -> Result<S::Ok, S::Error> {
-            let count = 1 + usize::from(second.is_some());
-            let mut tuple =
-                serializer.serialize_tuple_variant("KernelSource", index, name, count)?;
-            tuple.serialize_field(first)?;
-            if let Some(second) = second {
-                tuple.serialize_field(second)?;
-            }
-            tuple.end()
-        }
-        match self {
-            KernelSource::Host => serializer.serialize_unit_variant("KernelSource", 0, "Host"),
-            KernelSource::File { path, modules } => {
-                fields(serializer, (1, "File"), path, modules.as_ref())
-            }
-            KernelSource::Debian { package, suite } => {
-                fields(serializer, (2, "Debian"), package, suite.as_ref())
-            }
-        }
-    }
-}
-
-/// The most bytes that a definition's text may have.
-pub const MAX_TEXT: usize = 1 << 20;
-
 /// Why a text is no definition.
 #[derive(Debug, thiserror::Error)]
 pub enum DefinitionError {
-    /// More text than anyone writes.
-    #[error("a definition of {0} bytes: at most {MAX_TEXT} are read")]
-    TooLong(usize),
-    /// RON's own words, with line and column.
-    #[error("line {}, column {}: {}", .0.span.start.line, .0.span.start.col, .0.code)]
-    Ron(Box<ron::error::SpannedError>),
+    /// It could not be read as text.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// It says something wrong; every error is in there.
+    #[error("{0}")]
+    Invalid(Diagnostics),
+}
+
+impl DefinitionError {
+    /// The error as people read it; `color` for a terminal. Ends with a newline.
+    pub fn render(&self, color: bool) -> String {
+        match self {
+            Self::Source(error) => format!("error: {error}\n"),
+            Self::Invalid(diagnostics) => diagnostics.render(color),
+        }
+    }
 }
 
 impl Definition {
-    /// Reads a definition.
+    /// Reads the text of a definition.
+    ///
+    /// # Errors
+    ///
+    /// Every error in what it says.
+    pub fn parse(source: Source) -> Result<Self, Diagnostics> {
+        let mut problems = Problems::default();
+        let node = notation::read(&source, &mut problems);
+        let definition = decode::definition(&node, &mut problems);
+        let source = problems.finish(source)?;
+        // Nothing is left out without a word said about it; should it be, these are the words.
+        definition.ok_or_else(|| {
+            let mut problems = Problems::default();
+            let label = "expected `(kernel: …)`";
+            problems.push(Diagnostic::new(0..0, "this is no definition of an image", label));
+            problems.into_diagnostics(source)
+        })
+    }
+
+    /// Reads a definition's file.
     ///
     /// # Errors
     ///
     /// [`DefinitionError`].
-    pub fn parse(text: &str) -> Result<Self, DefinitionError> {
-        if text.len() > MAX_TEXT {
-            return Err(DefinitionError::TooLong(text.len()));
-        }
-        ron::from_str(text).map_err(|error| DefinitionError::Ron(Box::new(error)))
+    pub fn read(path: &Path) -> Result<Self, DefinitionError> {
+        Self::parse(Source::read(path)?).map_err(DefinitionError::Invalid)
     }
 }
 
@@ -207,67 +145,14 @@ pub const SHIPPED: &[(&str, &str)] = &[
 ];
 
 /// A definition that comes with partitiond, by its name.
-pub fn shipped(name: &str) -> Option<&'static str> {
-    SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+///
+/// # Errors
+///
+/// What is wrong with its text; a test keeps that from happening.
+pub fn shipped(name: &str) -> Option<Result<Definition, Diagnostics>> {
+    let (name, text) = SHIPPED.iter().find(|(known, _)| *known == name)?;
+    Some(Definition::parse(Source::new(name, text)))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn kernel(text: &str) -> Result<KernelSource, ron::error::SpannedError> {
-        ron::from_str(text)
-    }
-
-    #[test]
-    fn every_form_of_a_kernel_is_read_and_written() {
-        let debian = |package: &str, suite: Option<&str>| KernelSource::Debian {
-            package: package.to_owned(),
-            suite: suite.map(str::to_owned),
-        };
-        let file = |path: &str, modules: Option<&str>| KernelSource::File {
-            path: path.into(),
-            modules: modules.map(PathBuf::from),
-        };
-        let forms = [
-            ("Host", KernelSource::Host),
-            (r#"File("a")"#, file("a", None)),
-            (r#"File("a","b")"#, file("a", Some("b"))),
-            (r#"Debian("a")"#, debian("a", None)),
-            (r#"Debian("a","b")"#, debian("a", Some("b"))),
-        ];
-        for (text, source) in forms {
-            assert_eq!(kernel(text).unwrap(), source);
-            assert_eq!(ron::to_string(&source).unwrap(), text);
-            let json = serde_json::to_string(&source).unwrap();
-            assert_eq!(serde_json::from_str::<KernelSource>(&json).unwrap(), source);
-        }
-        for bad in ["File()", r#"Debian("a","b","c")"#, "Debian(3)", "Other", r#"Host("x")"#] {
-            assert!(kernel(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn unknown_fields_are_refused_with_their_place() {
-        let error = Definition::parse("(kernel: Host,\n rootfs: Minimal, colour: 3)").unwrap_err();
-        assert!(error.to_string().starts_with("line 2"), "{error}");
-        assert!(error.to_string().contains("colour"), "{error}");
-        let long = format!("(kernel: Host, cmdline: \"{}\")", "x".repeat(MAX_TEXT));
-        assert!(matches!(Definition::parse(&long), Err(DefinitionError::TooLong(_))));
-    }
-
-    #[test]
-    fn the_shipped_definitions_are_proper() {
-        for (name, text) in SHIPPED {
-            assert!(Definition::parse(text).is_ok(), "{name}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_panics(text: String) {
-            let _ = Definition::parse(&text);
-            let _ = Definition::parse(&format!("(kernel: {text}, rootfs: {text})"));
-        }
-    }
-}
+mod tests;

@@ -17,6 +17,10 @@ pub struct ImageConfig {
     /// What the partition runs.
     #[serde(default)]
     pub workloads: Vec<protocol::Workload>,
+    /// Kernel modules to load before that, in this order, by name. Those that the kernel has built
+    /// in are not among them.
+    #[serde(default)]
+    pub modules: Vec<String>,
     /// Environment of everything that runs in the partition, from the image's own configuration.
     #[serde(default)]
     pub env: Vec<(String, String)>,

@@ -80,6 +80,10 @@ pub struct Manifest {
     /// The profile for a partition that names none.
     #[serde(default)]
     pub profile: Option<String>,
+    /// Modules that guest-init loads first, in this order. (It reads them from the initramfs; here
+    /// for `image show`.)
+    #[serde(default)]
+    pub modules: Vec<String>,
     /// What the partition runs. (guest-init reads them from the initramfs; here for `image show`.)
     #[serde(default)]
     pub workloads: Vec<protocol::Workload>,

@@ -56,6 +56,19 @@ pub enum ModulesError {
     /// Modules that need each other.
     #[error("module {0} needs itself, through others; its files are damaged")]
     Circle(String),
+    /// A definition names a module that there is not.
+    #[error("kernel {release} has no module {name}, which the definition names under `modules`")]
+    Absent {
+        /// The kernel's release.
+        release: String,
+        /// The module.
+        name: String,
+    },
+    /// A definition names modules, and none are at hand.
+    #[error(
+        "the definition names modules to load, but not where they are: write File(path: \"…\", modules: \"DIRECTORY\")"
+    )]
+    NoDirectory,
     /// A module larger than any.
     #[error("module {0} has more than {MAX_MODULE} bytes")]
     TooLarge(String),
@@ -107,12 +120,33 @@ struct Chosen {
     contents: Vec<u8>,
 }
 
+impl Selection {
+    /// Which of the modules that a definition asks for are left to be loaded, in its order.
+    ///
+    /// # Errors
+    ///
+    /// [`ModulesError::Absent`], [`ModulesError::Name`].
+    pub fn to_load(&self, asked: &[String], release: &str) -> Result<Vec<String>, ModulesError> {
+        let mut load = Vec::new();
+        for name in asked.iter().filter(|name| *name != HOST_SET) {
+            let name = canonical(name)?;
+            if self.absent.contains(&name) {
+                return Err(ModulesError::Absent { release: release.to_owned(), name });
+            }
+            if !self.builtin.contains(&name) && !load.contains(&name) {
+                load.push(name);
+            }
+        }
+        Ok(load)
+    }
+}
+
 /// Copies the modules called `wanted`, and all that they need, from directory `from` of a tree (the
 /// one with `kernel` in it) to directory `to` of another, and writes [`CLOSURE`] there.
 ///
 /// # Errors
 ///
-/// Every variant of [`ModulesError`] but `List`.
+/// Every variant of [`ModulesError`] but `List`, `Absent` and `NoDirectory`.
 pub fn select(
     source: &Tree,
     from: &str,
@@ -156,13 +190,16 @@ pub fn select(
 
 /// A module's name with `_` for `-`, as the kernel has it.
 fn canonical(name: &str) -> Result<String, ModulesError> {
-    let valid = !name.is_empty()
-        && name.len() < 64
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-    if !valid {
+    if !is_name(name) {
         return Err(ModulesError::Name(name.chars().take(64).collect()));
     }
     Ok(name.replace('-', "_"))
+}
+
+/// Whether a text can be a module's name: 1 to 63 letters, digits, `_` and `-`.
+pub fn is_name(text: &str) -> bool {
+    (1..64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// The name of the module in a file, `None` where the file is none.
@@ -260,4 +297,4 @@ fn load(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -48,7 +48,7 @@ pub enum StoreError {
     /// Content is not what it was.
     #[error(
         "blob {digest} in {path} is corrupted: it has digest {found}; remove the image and build it \
-         again"
+         again (`partitiond image rm`, `partitiond image build`)"
     )]
     Corrupted {
         /// What it should have.

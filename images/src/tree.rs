@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::PathBuf;
 
-use crate::cpio::{self, Meta, Special};
+use crate::cpio::{self, CpioError, Meta, Special, TRAILER};
 pub use spool::Content;
 use spool::Spool;
 
@@ -27,6 +27,9 @@ const MAX_LINKS: usize = 40;
 /// Why something cannot stand in a tree.
 #[derive(Debug, thiserror::Error)]
 pub enum TreeError {
+    /// A name that would end the archive that the tree becomes.
+    #[error("{}", CpioError::Trailer)]
+    Trailer,
     /// A name with `..` that leads out.
     #[error("{0:?} leads out of the root: refused")]
     Escapes(String),
@@ -269,28 +272,28 @@ impl Tree {
         self.clear(&path)
     }
 
+    /// What is in the directory at `path`, all the way down; links in `path` are not followed.
+    pub fn below(&self, path: &str) -> impl Iterator<Item = (&str, &Entry)> {
+        // '0' is the byte behind '/': everything in between begins with `path/`.
+        let range = match path {
+            "" => self.entries.range::<String, _>(..),
+            path => self.entries.range(format!("{path}/")..format!("{path}0")),
+        };
+        range.map(|(path, entry)| (&**path, entry))
+    }
+
     /// Removes what is in the directory at `path`.
     fn clear(&mut self, path: &str) -> Result<(), TreeError> {
         if path.is_empty() {
             self.entries.clear();
             return Ok(());
         }
-        let inside = format!("{path}/");
-        // '0' is the byte behind '/': everything in between begins with `path/`.
-        let mut rest = self.entries.split_off(&inside);
-        let mut behind = rest.split_off(&format!("{path}0"));
-        self.entries.append(&mut behind);
+        // One by one: splitting the map would cost as much as all that is in it.
+        let inside: Vec<String> = self.below(path).map(|(path, _)| path.to_owned()).collect();
+        for path in inside {
+            self.entries.remove(&path);
+        }
         Ok(())
-    }
-
-    /// Empties the directory at `path`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Tree::lookup`].
-    pub fn empty(&mut self, path: &str) -> Result<(), TreeError> {
-        let path = self.resolve(&normalise(path)?, true)?;
-        self.clear(&path)
     }
 
     fn put(&mut self, path: &str, entry: Entry) -> Result<(), TreeError> {
@@ -299,6 +302,9 @@ impl Tree {
             // The root itself: its owner and mode are the kernel's.
             let root = entry.kind == Kind::Directory;
             return if root { Ok(()) } else { Err(TreeError::NotADirectory("/".to_owned())) };
+        }
+        if path == TRAILER {
+            return Err(TreeError::Trailer);
         }
         if self.entries.len() >= MAX_ENTRIES || self.spool.kept() > MAX_CONTENTS {
             return Err(TreeError::TooLarge);

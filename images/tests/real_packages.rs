@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use images::build::{BuildEnv, build};
 use images::cpio::Meta;
 use images::debian::PackageSource;
-use images::definition::{Definition, shipped};
+use images::definition::shipped;
 use images::manifest::Digest;
 use images::modules::CLOSURE;
 use images::progress::Progress;
@@ -56,7 +56,7 @@ fn static_program(directory: &Path) -> PathBuf {
 fn make(store: &Store, guest_init: &Path, name: &str) -> Digest {
     let cache = cache();
     let env = BuildEnv { store, cache: &cache, guest_init, busybox: None, base: Path::new(".") };
-    let definition = Definition::parse(shipped(name).unwrap()).unwrap();
+    let definition = shipped(name).unwrap().unwrap();
     build(&definition, &env, &Print).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 

@@ -212,6 +212,11 @@ pub enum End {
         /// The line that says so.
         message: String,
     },
+    /// Its kernel hung: nothing was heard of it for longer than its cluster file allows.
+    Hung {
+        /// For how long, in milliseconds.
+        silent_ms: u64,
+    },
     /// It never came up, or its keeper failed.
     Failed {
         /// Why, for people.
@@ -279,7 +284,7 @@ pub struct Event {
     pub time_ms: u64,
     /// The partition, or `None` for the machine.
     pub partition: Option<String>,
-    /// The kind, for programs: `starting`, `ready`, `ended`, `silent`, `heard-again`, `restarting`,
+    /// The kind, for programs: `starting`, `ready`, `ended`, `silent`, `heard-again`, `hung`, `restarting`,
     /// `given-up`, `keeper-lost`, `keeper-adopted`, `supervisor-started`, `warning`.
     pub kind: String,
     /// For people.

@@ -1,40 +1,30 @@
 //! The cluster file: one file that says how a machine is divided.
 //!
-//! It is read in three steps. A small reader makes a tree in which every part knows its place
-//! ([`tree`]); a decoder turns the tree into types; checks look at what no single value shows. None
-//! of the steps stops at its first error: a person sees all of them in one run, each with its place.
-//! (The `ron` crate with serde stops at the first; a property test holds our reader to read exactly
-//! what `ron` reads.)
+//! It is read in three steps: `notation` makes a tree in which every part knows its place; a decoder
+//! turns the tree into types (that of images is `images::definition`); checks look at what no single
+//! value shows. None of the steps stops at its first error: a person sees all of them in one run, each
+//! with its place.
 
 use std::path::{Path, PathBuf};
 
+use notation::tree::{Body, Value};
+
 mod check;
-mod decode;
-mod diagnostic;
-mod image;
 mod interval;
-mod lexer;
 mod partition;
-mod reader;
 mod root;
-mod source;
-mod suggest;
-pub mod tree;
 mod types;
-mod workload;
 
 #[cfg(test)]
 mod tests;
 
 pub use check::Surroundings;
-pub use diagnostic::{Diagnostic, Diagnostics, Problems};
-pub use image::{ImageDefinition, KernelSource, RootSource};
 pub use interval::{Interval, ParseIntervalError};
+pub use notation::{Diagnostic, Diagnostics, MAX_FILE, Problems, Source, SourceError};
 pub use root::{MAX_PARTITIONS, Places};
-pub use source::{MAX_FILE, Source, SourceError};
 pub use types::{
-    Backend, Cluster, Cpus, Host, HugePage, MIN_MEMORY, MemorySource, Numa, Partition, Restart,
-    Risk, Trust, default_memory,
+    Backend, Cluster, Cpus, Host, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa,
+    Partition, Restart, Risk, Trust, default_hang_after, default_memory,
 };
 
 /// A cluster with the file that it came from.
@@ -67,6 +57,21 @@ impl ClusterError {
     }
 }
 
+/// Whether a file means to be a cluster file rather than the definition of one image: it says
+/// `Cluster` or has a cluster's fields. A file that cannot be read does not.
+pub fn is_one(path: &Path) -> bool {
+    let Ok(source) = Source::read(path) else { return false };
+    let Value::Term { name, body } = notation::read(&source, &mut Problems::default()).value else {
+        return false;
+    };
+    let named = name.is_some_and(|name| name.text == "Cluster");
+    let fields = match &body {
+        Body::Fields(fields) => fields.as_slice(),
+        _ => &[],
+    };
+    named || fields.iter().any(|field| matches!(&*field.name.text, "partitions" | "images"))
+}
+
 /// Reads and checks a cluster file.
 ///
 /// # Errors
@@ -82,8 +87,7 @@ pub fn read(path: &Path, surroundings: &dyn Surroundings) -> Result<ClusterFile,
 /// Every error in what it says.
 pub fn parse(source: Source, surroundings: &dyn Surroundings) -> Result<ClusterFile, Diagnostics> {
     let mut problems = Problems::default();
-    let node = reader::read(source.text(), &mut problems);
-    reader::check_duplicates(&node, &mut problems);
+    let node = notation::read(&source, &mut problems);
     let (cluster, places) = root::cluster(&node, &mut problems);
     check::check(&cluster, &places, surroundings, &mut problems);
     let source = problems.finish(source)?;

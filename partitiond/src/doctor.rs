@@ -63,10 +63,16 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
         });
     };
     if !facts.root {
-        add("root", "partitiond does not run as root".into(), "sudo partitiond …");
+        let what = "partitiond does not run as root: what is below 1 MiB, and how CPUs can be \
+                    started, was not looked at";
+        add("root", what.into(), "sudo partitiond …");
     }
     let lockdown = machine.kernel.lockdown;
-    if matches!(lockdown, Some(Lockdown::Integrity | Lockdown::Confidentiality)) {
+    let locked_down = matches!(lockdown, Some(Lockdown::Integrity | Lockdown::Confidentiality));
+    // Whoever is kept from looking has found out nothing: what was tried in vain follows from that
+    // and is no obstacle of its own.
+    let could_look = facts.root && !locked_down;
+    if locked_down {
         add(
             "lockdown",
             "the kernel is locked down, as a rule because of Secure Boot: physical memory and \
@@ -75,7 +81,9 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
             "switch Secure Boot off in the firmware, or take `lockdown=` off the kernel command line",
         );
     }
-    if let Some(why) = &facts.dev_mem {
+    if !could_look {
+        // Said above.
+    } else if let Some(why) = &facts.dev_mem {
         add(
             "dev-mem",
             format!("/dev/mem is closed: {why}"),
@@ -92,7 +100,9 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
             "add `reservelow=640K` to the host's kernel command line",
         );
     }
-    if let Some(why) = &facts.msr {
+    if !could_look {
+        // Likewise.
+    } else if let Some(why) = &facts.msr {
         add("msr", why.clone(), "modprobe msr");
     }
     if !machine.cpus.iter().any(|cpu| cpu.removable && !cpu.boot) {
@@ -126,7 +136,9 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
     } else {
         None
     };
-    if facts.msr.is_none()
+    if could_look
+        && facts.msr.is_none()
+        && facts.dev_mem.is_none()
         && !facts.x2apic
         && let Some(why) = without_host_kernel
     {
@@ -251,16 +263,41 @@ mod tests {
         machine.kernel.cmdline = "no_ipi_broadcast=1 no_ipi_broadcast=0".to_owned();
         assert_eq!(names(&machine, &facts()), ["lockdown", "kernel-version", "host-ipi-broadcast"]);
         let facts = Facts {
-            root: false,
             dev_mem: Some("refused".to_owned()),
             low_pages: 0,
             msr: Some("closed".to_owned()),
             ..facts()
         };
-        let expected =
-            ["root", "lockdown", "dev-mem", "msr", "kernel-version", "host-ipi-broadcast"];
+        machine.kernel.lockdown = None;
+        let expected = ["dev-mem", "msr", "kernel-version", "host-ipi-broadcast"];
         assert_eq!(names(&machine, &facts), expected);
-        assert!(bare(&machine, &facts).iter().all(|obstacle| !obstacle.remedy.is_empty()));
+        machine.kernel.lockdown = Some(Lockdown::Integrity);
+        let both = Facts { root: false, ..facts.clone() };
+        for facts in [&facts, &both] {
+            assert!(bare(&machine, facts).iter().all(|obstacle| !obstacle.remedy.is_empty()));
+        }
+    }
+
+    /// What could not be tried, because of an obstacle that is named, is not one more.
+    #[test]
+    fn consequences_of_an_obstacle_are_not_obstacles() {
+        let blind = Facts {
+            dev_mem: Some("Operation not permitted".to_owned()),
+            low_pages: 0,
+            msr: Some("Permission denied".to_owned()),
+            x2apic: false,
+            host_trampoline: false,
+            ..facts()
+        };
+        let mut machine = machine();
+        assert_eq!(names(&machine, &Facts { root: false, ..blind.clone() }), ["root"]);
+        // Without /dev/mem nobody can look for the trampoline.
+        assert_eq!(names(&machine, &Facts { msr: None, ..blind.clone() }), ["dev-mem"]);
+        machine.kernel.lockdown = Some(Lockdown::Confidentiality);
+        assert_eq!(names(&machine, &blind), ["lockdown"]);
+        assert_eq!(names(&machine, &Facts { root: false, ..blind }), ["root", "lockdown"]);
+        machine.kernel.lockdown = Some(Lockdown::None);
+        assert_eq!(names(&machine, &Facts { msr: None, ..facts() }), [""; 0]);
     }
 
     #[test]

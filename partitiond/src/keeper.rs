@@ -28,7 +28,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{mpsc, watch};
 
 pub use connection::Request;
-pub use partition::describe;
+pub use partition::{SILENCE, describe};
 pub use report::{Report, now_ms};
 
 use crate::api::{End, Phase};

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use boot::units::{Bytes, CpuSet, NodeId};
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Backend, Cluster, MemorySource, Numa, Partition, Restart};
+use crate::cluster::{
+    Backend, Cluster, Interval, MemorySource, Numa, Partition, Restart, default_hang_after,
+};
 use crate::placement::{Assignment, Assignments, Placement};
 
 mod diff;
@@ -50,6 +52,9 @@ pub struct Spec {
     pub workloads: Vec<protocol::Workload>,
     /// What to do when its kernel ends.
     pub restart: Restart,
+    /// After how long without a word its kernel counts as hung.
+    #[serde(default = "default_hang_after")]
+    pub hang_after: Interval,
 }
 
 /// An image by name and content.
@@ -95,6 +100,7 @@ pub fn desired(
             cmdline: partition.cmdline.clone(),
             workloads: partition.workloads.clone(),
             restart: partition.restart,
+            hang_after: partition.hang_after,
         };
         Some((name.clone(), spec))
     };

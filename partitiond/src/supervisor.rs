@@ -8,6 +8,7 @@ mod images;
 mod kept;
 mod logs;
 mod planned;
+mod policy;
 mod release;
 mod routes;
 mod start;

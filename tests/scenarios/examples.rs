@@ -153,5 +153,7 @@ fn image_configures(person: &Person) {
     person.wait_for(&["logs", "beacon"], |log| log.contains("hello from beacon"));
     let words = person.rig(&["exec", "beacon", "--", "cat", "/proc/cmdline"]);
     assert!(words.starts_with("quiet skew_tick=1 "), "{words}");
+    let modules = person.rig(&["exec", "beacon", "--", "cat", "/proc/modules"]);
+    assert!(modules.lines().any(|line| line.starts_with("tun ")), "{modules}");
     person.rig(&["down"]);
 }

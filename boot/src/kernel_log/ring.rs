@@ -26,6 +26,10 @@ const MAX_RECORDS: usize = 8192;
 /// one's may, and 1 MiB of its memory would become 512 MiB of ours.
 const MAX_TEXT: usize = 2 << 20;
 
+/// Descriptors that one call looks at, at most twice: a ring may claim 16 million of them, and be read
+/// ten times a second. A true ring has hardly any without a record.
+const MAX_LOOKS: usize = 1 << 16;
+
 /// Records by which the form of a ring is recognised.
 const SAMPLE: usize = 17;
 
@@ -79,14 +83,22 @@ impl KernelLog {
     /// [`LogError`] where the ring in memory is not one.
     pub fn read(&self, memory: &dyn ReadMemory, from: u64) -> Result<Vec<Record>, LogError> {
         let ring = self.ring(memory)?;
-        // Read again rather than kept: a ring may claim 16 million descriptors.
-        let readable = || ring.ids().filter_map(|id| ring.descriptor(memory, id));
-        let sample: Vec<Descriptor> = readable().take(SAMPLE).collect();
+        let readable = |start: u64| {
+            let ids = ring.ids(start).take(MAX_LOOKS);
+            ids.filter_map(|id| ring.descriptor(memory, id))
+        };
+        let sample: Vec<Descriptor> = readable(0).take(SAMPLE).collect();
         let Some(info_size) = ring.info_size(memory, &sample) else {
             return if sample.is_empty() { Ok(Vec::new()) } else { Err(LogError::UnknownForm) };
         };
+        // Numbers follow each other as ids do: what is known already need not be looked at.
+        let known = sample.first().and_then(|first| {
+            let oldest = ring.number(memory, first.id, info_size)?;
+            let before = first.id.wrapping_sub(ring.tail) & ID_MASK;
+            before.checked_add(from.saturating_sub(oldest))
+        });
         let mut room = MAX_TEXT;
-        Ok(readable()
+        Ok(readable(known.unwrap_or(0))
             .filter_map(|descriptor| ring.record(memory, &descriptor, info_size, from))
             .map_while(|record| {
                 room = room.checked_sub(record.text.len())?;
@@ -143,10 +155,16 @@ impl KernelLog {
 }
 
 impl Ring {
-    /// The ids from the oldest to the newest record's, never more than there are descriptors.
-    fn ids(&self) -> impl Iterator<Item = u64> {
+    /// The ids from the oldest to the newest record's but for the first `start`, never more than
+    /// there are descriptors.
+    fn ids(&self, start: u64) -> impl Iterator<Item = u64> {
         let last = self.head.wrapping_sub(self.tail) & ID_MASK;
-        (0..=last.min(self.count - 1)).map(|index| (self.tail + index) & ID_MASK)
+        (start..=last.min(self.count - 1)).map(|index| (self.tail + index) & ID_MASK)
+    }
+
+    /// The number of the record with this id.
+    fn number(&self, memory: &dyn ReadMemory, id: u64, info_size: u64) -> Option<u64> {
+        u64_at(memory, self.infos.checked_add((id % self.count) * info_size)?)
     }
 
     /// The descriptor with this id, where it is there and its record is complete.
@@ -170,9 +188,7 @@ impl Ring {
     /// The size of a `struct printk_info` with which the records' numbers follow each other.
     fn info_size(&self, memory: &dyn ReadMemory, readable: &[Descriptor]) -> Option<u64> {
         INFO_SIZES.into_iter().find(|size| {
-            let number = |descriptor: &Descriptor| {
-                u64_at(memory, self.infos.checked_add((descriptor.id % self.count) * size)?)
-            };
+            let number = |descriptor: &Descriptor| self.number(memory, descriptor.id, *size);
             let Some((first, rest)) = readable.split_first() else { return false };
             let Some(start) = number(first) else { return false };
             rest.iter().all(|descriptor| {
@@ -361,6 +377,37 @@ mod tests {
             assert!(records.iter().map(|record| record.text.len()).sum::<usize>() <= 2 << 20);
             read += records.len() as u64;
         }
+    }
+
+    /// Memory that counts how often it is read.
+    struct Counted(Kernel, std::cell::Cell<usize>);
+
+    impl ReadMemory for Counted {
+        fn read(&self, address: PhysAddr, buffer: &mut [u8]) -> bool {
+            self.1.set(self.1.get() + 1);
+            self.0.read(address, buffer)
+        }
+    }
+
+    #[test]
+    fn a_ring_of_millions_costs_no_more_than_a_large_one() {
+        let reads = |kernel: Kernel, from| {
+            let memory = Counted(kernel, std::cell::Cell::new(0));
+            let found = log().read(&memory, from).map(|records| records.len());
+            (memory.1.get(), found)
+        };
+        // Nothing in it but its size.
+        let mut empty = Kernel::new(0);
+        empty.put(RING, &[24]);
+        empty.put(RING + 24, &[(1 << 24) - 1, 0]);
+        let (count, found) = reads(empty, 0);
+        assert!(count <= MAX_LOOKS + 16, "{count}");
+        assert_eq!(found, Ok(0));
+        // What has been read already is not looked at again.
+        let (all, _) = reads(Kernel::new(16), 0);
+        let (last, found) = reads(Kernel::new(16), 15);
+        assert_eq!(found, Ok(1));
+        assert!(last + 30 < all, "{last} of {all}");
     }
 
     proptest::proptest! {

@@ -3,6 +3,11 @@ use std::fs;
 use super::*;
 use crate::elf::tests::small_kernel;
 
+fn definition(text: &str) -> Definition {
+    let source = notation::Source::new("image.ron", text);
+    Definition::parse(source).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
 /// A directory with everything that a build needs.
 struct Bench {
     directory: tempfile::TempDir,
@@ -48,12 +53,22 @@ impl Bench {
             busybox: Some(&busybox),
             base: self.directory.path(),
         };
-        build(&Definition::parse(text).unwrap(), &env, progress)
+        build(&definition(text), &env, progress)
     }
 
     /// The names in an image's archives.
     fn names(&self, digest: &Digest) -> Vec<String> {
-        let mut names = Vec::new();
+        self.files(digest).into_iter().map(|(name, _)| name).collect()
+    }
+
+    /// One file out of an image's archives.
+    fn file(&self, digest: &Digest, name: &str) -> Vec<u8> {
+        let mut files = self.files(digest).into_iter();
+        files.find(|(other, _)| other == name).expect("the file is there").1
+    }
+
+    fn files(&self, digest: &Digest) -> Vec<(String, Vec<u8>)> {
+        let mut files = Vec::new();
         for blob in self.store.image(digest).unwrap().manifest.initramfs {
             let bytes = fs::read(self.store.blob_path(&blob.digest)).unwrap();
             let mut rest = &bytes[..];
@@ -64,17 +79,19 @@ impl Bench {
                 };
                 let (size, name) = (field(6), field(11));
                 let text = std::str::from_utf8(&rest[110..110 + name - 1]).unwrap();
-                names.push(text.to_owned());
-                rest = &rest[((110 + name).next_multiple_of(4) + size).next_multiple_of(4)..];
+                let contents = (110 + name).next_multiple_of(4);
+                files.push((text.to_owned(), rest[contents..contents + size].to_owned()));
+                rest = &rest[(contents + size).next_multiple_of(4)..];
             }
         }
-        names
+        files
     }
 }
 
-const MINIMAL: &str = r#"(kernel: File("vmlinux", "modules"), rootfs: Minimal,
+const MINIMAL: &str = r#"(kernel: File(path: "vmlinux", modules: "modules"), rootfs: Minimal,
     workloads: [(name: "web", argv: ["/bin/httpd"])])"#;
-const DIRECTORY: &str = r#"(kernel: File("vmlinux", "modules"), rootfs: Directory("root"))"#;
+const DIRECTORY: &str =
+    r#"(kernel: File(path: "vmlinux", modules: "modules"), rootfs: Directory("root"))"#;
 
 /// Tells whether a build was skipped.
 #[derive(Default)]
@@ -108,6 +125,41 @@ fn an_image_holds_guest_init_its_configuration_and_the_modules() {
         assert!(names.iter().any(|one| one == name), "{name}");
     }
     bench.store.verify(&digest).unwrap();
+}
+
+/// The builder writes what guest-init reads.
+#[test]
+fn guest_init_loads_the_modules_that_a_definition_names() {
+    let bench = Bench::new();
+    for (name, info) in
+        [("tun", "depends="), ("net_failover", "depends="), ("veth", "depends=net-failover")]
+    {
+        let module = crate::modules::tests::module(info);
+        fs::write(bench.path(&format!("modules/kernel/{name}.ko")), module).unwrap();
+    }
+    let text = |modules: &str| {
+        format!(
+            r#"(kernel: File(path: "vmlinux", modules: "modules"), modules: [{modules}],
+                workloads: [(name: "web", argv: ["/bin/httpd"])])"#
+        )
+    };
+    let digest = bench.build(&text(r#""veth", "ext4", "tun", "net-failover""#)).unwrap();
+    let json = bench.file(&digest, ".partition/image.json");
+    let image = guest_init::configuration::image::parse(&json).unwrap();
+    assert_eq!(image.modules, ["veth", "tun", "net_failover"], "ext4 is built in");
+    assert_eq!(image.workloads[0].name, "web");
+    let list = bench.file(&digest, "lib/modules/6.1.0-test/modules.order-closure");
+    let list = String::from_utf8(list).unwrap();
+    let list = guest_init::configuration::modules::ModuleList::parse(&list).unwrap();
+    let (paths, missing) = list.order(&image.modules);
+    assert_eq!(paths, ["kernel/net_failover.ko", "kernel/veth.ko", "kernel/tun.ko"]);
+    assert!(missing.is_empty());
+    assert_eq!(bench.store.image(&digest).unwrap().manifest.modules, image.modules);
+
+    let error = bench.build(&text(r#""tun", "tunn""#)).unwrap_err().to_string();
+    assert!(error.contains("kernel 6.1.0-test has no module tunn"), "{error}");
+    let error = bench.build(r#"(kernel: File("vmlinux"), modules: ["tun"])"#).unwrap_err();
+    assert!(error.to_string().contains("not where they are"), "{error}");
 }
 
 #[test]
@@ -166,23 +218,16 @@ fn only_changed_inputs_are_built_again() {
 fn bad_definitions_make_no_image() {
     let bench = Bench::new();
     fs::write(bench.path("text"), "no kernel").unwrap();
-    let workload = |workloads: &str| {
-        format!(r#"(kernel: File("vmlinux"), rootfs: Minimal, workloads: [{workloads}])"#)
-    };
     let bad = [
-        r#"(kernel: File("missing"), rootfs: Minimal)"#.to_owned(),
-        r#"(kernel: File("text"), rootfs: Minimal)"#.to_owned(),
-        r#"(kernel: File("vmlinux", "root"), rootfs: Minimal)"#.to_owned(),
-        r#"(kernel: File("vmlinux"), rootfs: Directory("text"))"#.to_owned(),
-        r#"(kernel: File("vmlinux"), rootfs: Tar("text"))"#.to_owned(),
-        r#"(kernel: File("vmlinux"), rootfs: Oci("root"))"#.to_owned(),
-        r#"(kernel: Debian("-o", "bookworm"), rootfs: Minimal)"#.to_owned(),
-        workload(r#"(name: "A", argv: ["a"])"#),
-        workload(r#"(name: "a", argv: [])"#),
-        workload(r#"(name: "a", argv: ["a"]), (name: "a", argv: ["b"])"#),
+        r#"(kernel: File("missing"), rootfs: Minimal)"#,
+        r#"(kernel: File("text"), rootfs: Minimal)"#,
+        r#"(kernel: File(path: "vmlinux", modules: "root"), rootfs: Minimal)"#,
+        r#"(kernel: File("vmlinux"), rootfs: Directory("text"))"#,
+        r#"(kernel: File("vmlinux"), rootfs: Tar("text"))"#,
+        r#"(kernel: File("vmlinux"), rootfs: Oci("root"))"#,
     ];
     for text in bad {
-        let error = bench.build(&text).unwrap_err();
+        let error = bench.build(text).unwrap_err();
         assert!(!error.to_string().is_empty(), "{text}");
     }
     assert!(bench.store.list().unwrap().is_empty());

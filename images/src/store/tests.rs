@@ -15,6 +15,7 @@ fn manifest(writing: &Writing<'_>, kernel: &[u8], rootfs: &[u8]) -> Manifest {
         initramfs: vec![modules, put(rootfs)],
         cmdline: String::new(),
         profile: None,
+        modules: Vec::new(),
         workloads: Vec::new(),
     }
 }

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use crate::api::{Problem, ProblemKind};
 use crate::client::{ClientError, DaemonError};
 use crate::cluster::ClusterError;
+use images::definition::DefinitionError;
 
 /// All that was asked for was done.
 pub const OK: u8 = 0;
@@ -178,7 +179,15 @@ impl From<images::store::StoreError> for Failure {
 impl Failure {
     /// A cluster file with errors, as people read them.
     pub fn cluster(error: &ClusterError, color: bool) -> Self {
-        let text = error.render(color);
+        Self::rendered(&error.render(color))
+    }
+
+    /// Likewise the definition of an image.
+    pub fn definition(error: &DefinitionError, color: bool) -> Self {
+        Self::rendered(&error.render(color))
+    }
+
+    fn rendered(text: &str) -> Self {
         // The rendering says `error` itself.
         Self { status: INVALID, message: format!("\n{}", text.trim_end()), hint: None }
     }

@@ -1,25 +1,23 @@
 //! Images of this user's store: built, listed, removed.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use boot::units::Bytes;
 use images::build::{BuildEnv, build};
-use images::definition::{Definition, KernelSource, MAX_TEXT, RootfsSource, SHIPPED, shipped};
+use images::definition::{Definition, DefinitionError, SHIPPED, shipped};
 use images::manifest::Digest;
 use images::store::{Image, Store};
 use serde::Serialize;
 
 use super::board::{Board, amount};
 use super::companions::{self, GUEST_INIT};
-use super::exit::{Failure, INVALID, NOT_FOUND, USAGE};
+use super::exit::{Failure, NOT_FOUND, USAGE};
 use super::render::{Table, clean};
 use super::table::Image as ImageCommand;
 use super::{Context, output, upload};
 use crate::api::StoredImage;
-use crate::cluster::{self, Cluster, ImageDefinition, OnDisk};
+use crate::cluster::{self, Cluster, OnDisk};
 
 /// `image …`
 pub fn run(context: &Context, command: ImageCommand) -> Result<(), Failure> {
@@ -78,10 +76,11 @@ pub fn build_of_cluster(
         if digests.contains_key(name) {
             continue;
         }
-        let digest = match (cluster.images.get(name), store.resolve(name), shipped(name)) {
-            (Some(image), _, _) => build_one(store, name, &definition(image), base, board)?,
+        let shipped = shipped_definition(name);
+        let digest = match (cluster.images.get(name), store.resolve(name), shipped) {
+            (Some(definition), _, _) => build_one(store, name, definition, base, board)?,
             (None, Ok(image), _) => image.digest,
-            (None, Err(_), Some(text)) => build_one(store, name, &parse(name, text)?, base, board)?,
+            (None, Err(_), Some(shipped)) => build_one(store, name, &shipped?, base, board)?,
             (None, Err(error), None) => return Err(error.into()),
         };
         digests.insert(name.clone(), digest);
@@ -89,34 +88,15 @@ pub fn build_of_cluster(
     Ok(digests)
 }
 
-/// An image as a cluster file defines it, as the builder takes it.
-fn definition(image: &ImageDefinition) -> Definition {
-    Definition {
-        kernel: match &image.kernel {
-            cluster::KernelSource::Host => KernelSource::Host,
-            cluster::KernelSource::File(path) => {
-                KernelSource::File { path: path.into(), modules: None }
-            }
-            cluster::KernelSource::Debian { package, suite } => {
-                KernelSource::Debian { package: package.clone(), suite: suite.clone() }
-            }
-        },
-        rootfs: match &image.rootfs {
-            cluster::RootSource::Minimal => RootfsSource::Minimal,
-            cluster::RootSource::Directory(path) => RootfsSource::Directory(path.into()),
-            cluster::RootSource::Tar(path) => RootfsSource::Tar(path.into()),
-            cluster::RootSource::Oci(path) => RootfsSource::Oci(path.into()),
-        },
-        cmdline: image.cmdline.clone(),
-        profile: image.profile.clone(),
-        workloads: image.workloads.clone(),
-        modules: image.modules.clone(),
-    }
+/// A definition that comes with partitiond, where there is one of this name.
+pub fn shipped_definition(name: &str) -> Option<Result<Definition, Failure>> {
+    let definition = shipped(name)?.map_err(DefinitionError::Invalid);
+    Some(definition.map_err(|error| Failure::definition(&error, false)))
 }
 
-fn parse(name: &str, text: &str) -> Result<Definition, Failure> {
-    Definition::parse(text)
-        .map_err(|error| Failure::with_status(INVALID, format_args!("{name}: {error}")))
+/// The definition in a file.
+pub fn read_definition(context: &Context, path: &Path) -> Result<Definition, Failure> {
+    Definition::read(path).map_err(|error| Failure::definition(&error, context.err().color()))
 }
 
 fn build_one(
@@ -150,9 +130,9 @@ fn build_all(context: &Context, what: &[String], name: Option<&str>) -> Result<(
     let mut built = Vec::new();
     for what in what {
         let here = Path::new(".");
-        let tagged = match shipped(what) {
-            Some(text) => {
-                vec![(what.clone(), build_one(&store, what, &parse(what, text)?, here, &board)?)]
+        let tagged = match shipped_definition(what) {
+            Some(shipped) => {
+                vec![(what.clone(), build_one(&store, what, &shipped?, here, &board)?)]
             }
             None => of_file(context, &store, Path::new(what), &board)?,
         };
@@ -200,10 +180,12 @@ fn of_file(
             format_args!("no definition `{}`; there are {}", path.display(), known.join(", ")),
         ));
     }
+    if !path.exists() {
+        return Err(Failure::with_status(NOT_FOUND, format_args!("no file {}", path.display())));
+    }
     let base = path.parent().unwrap_or(Path::new("."));
-    let text = read_text(path)?;
-    // A definition begins with its kernel, a cluster file never has one at its top.
-    if let Ok(definition) = Definition::parse(&text) {
+    if !cluster::is_one(path) {
+        let definition = read_definition(context, path)?;
         let name = path.file_stem().map_or("image".into(), |stem| stem.to_string_lossy());
         return Ok(vec![(name.to_string(), build_one(store, &name, &definition, base, board)?)]);
     }
@@ -211,24 +193,10 @@ fn of_file(
         .map_err(|error| Failure::cluster(&error, context.err().color()))?;
     let images = file.cluster.images.iter();
     images
-        .map(|(name, image)| {
-            Ok((name.clone(), build_one(store, name, &definition(image), base, board)?))
+        .map(|(name, definition)| {
+            Ok((name.clone(), build_one(store, name, definition, base, board)?))
         })
         .collect()
-}
-
-/// The text of a definition's file.
-pub fn read_text(path: &Path) -> Result<String, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::with_status(INVALID, format_args!("cannot read {}: {error}", path.display()))
-    };
-    if !path.is_file() {
-        return Err(Failure::with_status(NOT_FOUND, format_args!("no file {}", path.display())));
-    }
-    let file = File::open(path).map_err(|error| failed(&error))?;
-    let mut text = String::new();
-    file.take(MAX_TEXT as u64 + 1).read_to_string(&mut text).map_err(|error| failed(&error))?;
-    Ok(text)
 }
 
 fn stored(image: Image) -> StoredImage {
@@ -311,6 +279,9 @@ fn show(context: &Context, name: &str) -> Result<(), Failure> {
     }
     line("cmdline", image.manifest.cmdline.clone());
     line("profile", image.manifest.profile.clone().unwrap_or_else(|| "none".to_owned()));
+    if !image.manifest.modules.is_empty() {
+        line("loads", image.manifest.modules.join(", "));
+    }
     for workload in &image.manifest.workloads {
         line("workload", format!("{}: {}", workload.name, workload.argv.join(" ")));
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use images::store::Store;
 use serde::Serialize;
 
 use super::exit::{Failure, INVALID, NOT_FOUND};
@@ -17,7 +18,7 @@ pub fn run(context: &Context, options: &PlanOptions) -> Result<(), Failure> {
     let store = image::store()?;
     let file = up::read(context, &options.file, &store)?;
     if let Some(path) = &options.machine {
-        return local(context, options, &file, &doctor::load(path)?);
+        return local(context, options, &file, &store, &doctor::load(path)?);
     }
     let client = connect::existing(context)?;
     match client.version() {
@@ -29,7 +30,7 @@ pub fn run(context: &Context, options: &PlanOptions) -> Result<(), Failure> {
                 && context.global().socket.is_none() =>
         {
             context.remark("no supervisor runs: planned for this machine with no partitions on it");
-            return local(context, options, &file, &doctor::here()?);
+            return local(context, options, &file, &store, &doctor::here()?);
         }
         Err(error) => return Err(error.into()),
     }
@@ -56,6 +57,7 @@ fn local(
     context: &Context,
     options: &PlanOptions,
     file: &ClusterFile,
+    store: &Store,
     machine: &Machine,
 ) -> Result<(), Failure> {
     let placement = place(machine, &file.cluster, &Assignments::new()).map_err(|refusals| {
@@ -73,7 +75,11 @@ fn local(
             (Backend::Auto, Trust::Isolated) => Backend::Kvm,
             (backend, _) => backend,
         },
-        digest: None,
+        // What the file itself defines is built by `up`, though that may turn out to be done.
+        digest: match file.cluster.images.contains_key(&partition.image) {
+            true => None,
+            false => store.resolve(&partition.image).ok().map(|image| image.digest.to_string()),
+        },
     });
     let plan = plan(&wanted, &Actual::default());
     let explanations = wanted

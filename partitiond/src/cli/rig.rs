@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::rig::qemu::QemuVersion;
 use ::rig::{GuestFile, KeptBy, KernelFiles, Progress, Rig, RigName, RigSpec, Topology};
 use boot::units::Bytes;
-use images::definition::{Definition, KernelSource, SHIPPED, shipped};
+use images::definition::{KernelSource, SHIPPED};
 
 use super::board::Task;
 use super::exit::{FAILED, Failure, INVALID, NOT_FOUND, USAGE};
@@ -117,7 +117,7 @@ fn start(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig, Fai
     let own = companions::own()?;
     companions::must_be_static(&own)?;
     let agent = companions::find(companions::RIG_AGENT)?;
-    let definition = rig_kernel(shape.kernel.as_deref().unwrap_or(KERNEL))?;
+    let definition = rig_kernel(context, shape.kernel.as_deref().unwrap_or(KERNEL))?;
     let board = context.board();
     let task = board.task("rig");
     let cache = ::rig::provide::cache_dir().map_err(|error| Failure::of(&error))?;
@@ -174,11 +174,11 @@ fn start(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig, Fai
 }
 
 /// The kernel of a definition: a file's, or one that comes with partitiond.
-fn rig_kernel(name: &str) -> Result<KernelSource, Failure> {
-    let text = match shipped(name) {
-        Some(text) => text.to_owned(),
+fn rig_kernel(context: &Context, name: &str) -> Result<KernelSource, Failure> {
+    let definition = match super::image::shipped_definition(name) {
+        Some(shipped) => shipped?,
         None if name.ends_with(".ron") || name.contains('/') => {
-            super::image::read_text(Path::new(name))?
+            super::image::read_definition(context, Path::new(name))?
         }
         None => {
             let known: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
@@ -189,16 +189,14 @@ fn rig_kernel(name: &str) -> Result<KernelSource, Failure> {
             .hint("a stored image holds its kernel unpacked, which firmware cannot boot: name a definition, or its file"));
         }
     };
-    Definition::parse(&text)
-        .map(|definition| definition.kernel)
-        .map_err(|error| Failure::with_status(INVALID, format_args!("{name}: {error}")))
+    Ok(definition.kernel)
 }
 
 fn kernel_files(source: KernelSource, cache: &Path, task: &Task) -> Result<KernelFiles, Failure> {
     match source {
         KernelSource::Debian { package, suite } => {
             let suite = suite.as_deref().ok_or_else(|| {
-                Failure::with_status(INVALID, "the definition of a rig's kernel must name its suite: Debian(\"package\", \"suite\")")
+                Failure::with_status(INVALID, "the definition of a rig's kernel must name its suite: Debian(package: \"…\", suite: \"…\")")
             })?;
             ::rig::provide::kernel(&package, suite, cache, task)
                 .map_err(|error| Failure::of(&error))
@@ -212,7 +210,7 @@ fn kernel_files(source: KernelSource, cache: &Path, task: &Task) -> Result<Kerne
         KernelSource::File { path, modules: None } => Err(Failure::with_status(
             INVALID,
             format_args!(
-                "kernel {} comes without modules, and a rig needs some: File(\"vmlinuz\", \"lib/modules/RELEASE\")",
+                "kernel {} comes without modules, and a rig needs some: File(path: \"vmlinuz\", modules: \"lib/modules/RELEASE\")",
                 path.display()
             ),
         )),

@@ -1,10 +1,9 @@
 //! What is wrong with a cluster although every part of it reads well.
 
 use boot::units::CpuSet;
+use notation::{Diagnostic, Problems, did_you_mean, quoted};
 
-use super::diagnostic::{Diagnostic, Problems, quoted};
 use super::root::Places;
-use super::suggest::did_you_mean;
 use super::types::{Backend, Cluster, Cpus, Trust};
 
 /// What a cluster file refers to outside itself.
@@ -107,7 +106,7 @@ fn backends(cluster: &Cluster, places: &Places, problems: &mut Problems) {
 fn explicit_sets(cluster: &Cluster) -> impl Iterator<Item = (&String, &CpuSet)> {
     cluster.partitions.iter().filter_map(|(name, partition)| match &partition.cpus {
         Cpus::Set(set) => Some((name, set)),
-        Cpus::Count(_) => None,
+        Cpus::Count(_) | Cpus::Cores(_) => None,
     })
 }
 

@@ -2,19 +2,19 @@
 
 use boot::units::{Bytes, CpuSet, NodeId};
 
-use super::decode::{
+use images::definition::decode::{cmdline, path};
+use images::definition::workload::workloads;
+use notation::decode::{
     Fields, body_fields, fields, list, mismatch, number, parsed, plain, single, text, variant,
 };
-use super::diagnostic::{Diagnostic, Problems};
-use super::image::path;
-use super::interval::Interval;
-use super::tree::{Body, Node, Value};
-use super::types::{
-    Backend, Cpus, HugePage, MIN_MEMORY, MemorySource, Numa, Partition, Restart, default_memory,
-};
-use super::workload;
+use notation::tree::{Body, Node, Value};
+use notation::{Diagnostic, Problems};
 
-pub use workload::workloads;
+use super::interval::Interval;
+use super::types::{
+    Backend, Cpus, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa, Partition, Restart,
+    default_hang_after, default_memory,
+};
 
 pub(super) const FIELDS: &[&str] = &[
     "image",
@@ -27,13 +27,10 @@ pub(super) const FIELDS: &[&str] = &[
     "cmdline",
     "workloads",
     "restart",
+    "hang_after",
     "volumes",
     "networks",
 ];
-
-/// The longest command line of a partition, in bytes: x86 Linux takes 2,048
-/// (`COMMAND_LINE_SIZE`, arch/x86/include/asm/setup.h), of which the back end needs some.
-const MAX_CMDLINE: usize = 1_024;
 
 /// Reads one entry of `partitions`.
 pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partition> {
@@ -59,6 +56,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
     let cmdline = fields.get("cmdline").and_then(|node| cmdline(node, problems));
     let workloads = fields.get("workloads").and_then(|node| workloads(node, problems));
     let restart = fields.get("restart").and_then(|node| restart(node, problems));
+    let hang_after = fields.get("hang_after").and_then(|node| hang_after(node, problems));
     Some(Partition {
         image: image?,
         cpus: cpus?,
@@ -70,6 +68,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
         cmdline: cmdline.unwrap_or_default(),
         workloads: workloads.unwrap_or_default(),
         restart: restart.unwrap_or_default(),
+        hang_after: hang_after.unwrap_or(default_hang_after()),
     })
 }
 
@@ -85,7 +84,7 @@ pub(super) fn not_yet(fields: &Fields, names: &[&str], problems: &mut Problems) 
 }
 
 fn cpus(node: &Node, problems: &mut Problems) -> Option<Cpus> {
-    let expected = "CPUs: Count(4) or Set(\"2-3\")";
+    let expected = "CPUs: Count(4), Cores(2) or Set(\"2-3\")";
     match &node.value {
         Value::Term { name: Some(_), .. } => {}
         Value::Text(_) => {
@@ -101,10 +100,14 @@ fn cpus(node: &Node, problems: &mut Problems) -> Option<Cpus> {
             return None;
         }
     }
-    let (word, body) = variant(node, "choice of CPUs", &["Count", "Set"], problems)?;
+    let (word, body) = variant(node, "choice of CPUs", &["Count", "Cores", "Set"], problems)?;
     if word == "Count" {
         let inner = single(word, body, &node.span, "Count(4)", problems)?;
         return number(inner, "a number of CPUs", 1..=8_192, problems).map(Cpus::Count);
+    }
+    if word == "Cores" {
+        let inner = single(word, body, &node.span, "Cores(2)", problems)?;
+        return number(inner, "a number of cores", 1..=8_192, problems).map(Cpus::Cores);
     }
     let inner = single(word, body, &node.span, "Set(\"2-3\")", problems)?;
     let set: CpuSet = parsed(inner, "a set of CPUs, such as \"2-3,6\"", problems)?;
@@ -226,22 +229,15 @@ pub(super) fn backend(node: &Node, problems: &mut Problems) -> Option<Backend> {
     })
 }
 
-/// Reads words for a kernel's command line.
-pub fn cmdline(node: &Node, problems: &mut Problems) -> Option<String> {
-    let words = text(node, "words for the kernel's command line", problems)?;
-    let bad = if words.len() > MAX_CMDLINE {
-        Some("too long for a kernel's command line")
-    } else if !words.chars().all(|char| char == ' ' || char.is_ascii_graphic()) {
-        Some("a kernel's command line is one line of ASCII")
-    } else {
-        None
-    };
-    if let Some(message) = bad {
-        let label = format!("expected at most {MAX_CMDLINE} printable ASCII characters");
-        problems.push(Diagnostic::new(node.span.clone(), message, label));
-        return None;
+fn hang_after(node: &Node, problems: &mut Problems) -> Option<Interval> {
+    let after: Interval = parsed(node, "a time, such as \"30s\"", problems)?;
+    if after >= MIN_HANG_AFTER {
+        return Some(after);
     }
-    Some(words)
+    let message = format!("{after} without a word is no hang yet");
+    let label = format!("expected at least {MIN_HANG_AFTER}");
+    problems.push(Diagnostic::new(node.span.clone(), message, label));
+    None
 }
 
 fn restart(node: &Node, problems: &mut Problems) -> Option<Restart> {

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::decode::{check_name, fields, list, map, mismatch, parsed, plain, unknown, variant};
-use super::diagnostic::{Diagnostic, Problems};
-use super::image::image;
+use images::definition::decode::definition;
+use notation::decode::{
+    body_fields, check_name, fields, list, map, mismatch, parsed, plain, unknown, variant,
+};
+use notation::tree::{Body, Field, Node, Span, Value};
+use notation::{Diagnostic, Problems};
+
 use super::partition::{backend, not_yet, partition, size};
-use super::tree::{Body, Field, Node, Span, Value};
 use super::types::{Cluster, Host, Risk, Trust};
 
 pub(super) const FIELDS: &[&str] =
@@ -56,8 +59,7 @@ pub(super) fn cluster(node: &Node, problems: &mut Problems) -> (Cluster, Places)
             return (cluster, places);
         }
     };
-    let Some(fields) = super::decode::body_fields(body, &start, "the cluster", FIELDS, problems)
-    else {
+    let Some(fields) = body_fields(body, &start, "the cluster", FIELDS, problems) else {
         return (cluster, places);
     };
     not_yet(&fields, &["networks"], problems);
@@ -82,7 +84,7 @@ pub(super) fn cluster(node: &Node, problems: &mut Problems) -> (Cluster, Places)
         for entry in map(node, "a map of images: {\"name\": (…)}", problems).unwrap_or(&[]) {
             places.images.insert(entry.name.text.clone(), field_places(entry));
             let name = check_name(&entry.name, "an image", problems);
-            if let (Some(image), Some(name)) = (image(&entry.value, problems), name) {
+            if let (Some(image), Some(name)) = (definition(&entry.value, problems), name) {
                 cluster.images.insert(name, image);
             }
         }

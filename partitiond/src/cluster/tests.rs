@@ -1,4 +1,3 @@
-mod agreement;
 mod diagnostics;
 mod files;
 mod meaning;

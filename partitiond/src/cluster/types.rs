@@ -1,11 +1,12 @@
 //! What a cluster file says, as data.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use boot::units::{Bytes, CpuSet, NodeId};
+use images::definition::Definition;
 use serde::{Deserialize, Serialize};
 
-use super::image::ImageDefinition;
 use super::interval::Interval;
 
 /// The whole file: how a machine is divided.
@@ -21,7 +22,7 @@ pub struct Cluster {
     /// Risks of this machine that the operator accepts by name.
     pub accept: Vec<Risk>,
     /// Images that the file itself defines, by name.
-    pub images: BTreeMap<String, ImageDefinition>,
+    pub images: BTreeMap<String, Definition>,
     /// The partitions, by name.
     pub partitions: BTreeMap<String, Partition>,
 }
@@ -117,6 +118,9 @@ pub struct Partition {
     /// What to do when its kernel ends by itself.
     #[serde(default)]
     pub restart: Restart,
+    /// After how long without a word its kernel counts as hung, where `restart` covers that.
+    #[serde(default = "default_hang_after")]
+    pub hang_after: Interval,
 }
 
 /// The least memory of a partition. A Debian cloud kernel with a minimal root file system needs
@@ -128,18 +132,30 @@ pub const fn default_memory() -> Bytes {
     Bytes::mib(512)
 }
 
+/// How long nothing may be heard of a partition that says nothing about it. Heartbeats come every
+/// second; a kernel whose memory runs out may well be busy for ten.
+pub const fn default_hang_after() -> Interval {
+    Interval(Duration::from_secs(30))
+}
+
+/// The least that `hang_after` may be: a partition is called silent after three seconds.
+pub const MIN_HANG_AFTER: Interval = Interval(Duration::from_secs(5));
+
 /// Which CPUs a partition gets.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Cpus {
     /// This many CPUs (hardware threads), in whole cores, wherever they fit best.
     Count(u32),
+    /// This many cores with all their threads, wherever they fit best.
+    Cores(u32),
     /// These CPUs, by Linux number.
     Set(CpuSet),
 }
 
+/// One core: that much there is on every machine, however many threads its cores have.
 impl Default for Cpus {
     fn default() -> Self {
-        Self::Count(1)
+        Self::Cores(1)
     }
 }
 

@@ -21,6 +21,8 @@ pub enum Request {
     Watch,
     /// Run a program in the partition.
     Exec,
+    /// End the partition if nothing has been heard of it for three seconds or longer: it has hung.
+    Hung,
     /// End the partition.
     Stop {
         /// At once, instead of in order.
@@ -38,6 +40,8 @@ pub enum Command {
     Send(ToGuest),
     /// A session's client is gone.
     Close(SessionId),
+    /// End the partition if it is silent.
+    Hung,
     /// End the partition.
     Stop {
         /// At once.
@@ -83,6 +87,9 @@ async fn serve(
         Ok(Request::Exec) => exec(reading, writing, commands).await,
         Ok(Request::Stop { force, grace_ms }) => {
             let _ = commands.send(Command::Stop { force, grace_ms }).await;
+        }
+        Ok(Request::Hung) => {
+            let _ = commands.send(Command::Hung).await;
         }
         Err(_) => {}
     }

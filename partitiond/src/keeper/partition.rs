@@ -242,6 +242,7 @@ impl Partition {
                     self.speak(ToGuest::Hangup { session });
                 }
             }
+            Command::Hung => self.ending.hung(),
             Command::Stop { force, grace_ms } => {
                 self.ending.asked(force || self.channel.is_none(), grace_ms);
                 self.reports.send_modify(|report| report.phase = Phase::Stopping);
@@ -333,4 +334,4 @@ fn bounded(text: String) -> String {
 }
 
 /// How long a partition may be unheard of before it is called silent.
-const SILENCE: Duration = Duration::from_secs(3);
+pub const SILENCE: Duration = Duration::from_secs(3);

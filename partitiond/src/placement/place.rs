@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use boot::units::{Bytes, CpuSet};
 
-use crate::cluster::{Cluster, Cpus, MemorySource, Numa, Partition};
+use crate::cluster::{Cluster, MemorySource, Numa, Partition};
 use crate::inventory::Machine;
 
 use super::free::Free;
@@ -100,10 +100,9 @@ impl Placer<'_> {
     /// Keeps the CPUs of a request for a count, if they serve.
     fn keep_cpus(&mut self, at: usize) {
         let request = &self.requests[at];
-        let (Some(current), Cpus::Count(count)) = (request.current, &request.partition.cpus) else {
-            return;
-        };
-        if request.refused || current.cpus.len() != *count as usize {
+        let count = self.topology.count(&request.partition.cpus);
+        let (Some(current), Some(count)) = (request.current, count) else { return };
+        if request.refused || current.cpus.len() != count {
             return;
         }
         let Some(cores) = sets::whole_cores(self.topology, &current.cpus) else { return };
@@ -244,10 +243,7 @@ impl Placer<'_> {
         // Requests stand in the order of names, and the sort is stable.
         order.sort_by_key(|at| {
             let partition = self.requests[*at].partition;
-            let count = match partition.cpus {
-                Cpus::Count(count) => count,
-                Cpus::Set(_) => 0,
-            };
+            let count = self.topology.count(&partition.cpus).unwrap_or(0);
             (std::cmp::Reverse(count), std::cmp::Reverse(partition.memory))
         });
         order

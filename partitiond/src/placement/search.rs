@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boot::units::CpuSet;
 
-use crate::cluster::{Cpus, Numa};
+use crate::cluster::Numa;
 
 use super::CpuReason;
 use super::place::Placer;
@@ -27,7 +27,7 @@ struct Wanted {
 pub(super) fn search(placer: &mut Placer, at: usize) {
     let request = &placer.requests[at];
     let (partition, topology) = (request.partition, placer.topology);
-    let Cpus::Count(count) = partition.cpus else { return };
+    let Some(count) = topology.count(&partition.cpus) else { return };
     let old = request.current.map(|current| current.cpus.clone()).unwrap_or_default();
     let preferred: BTreeSet<usize> = old
         .iter()
@@ -35,7 +35,7 @@ pub(super) fn search(placer: &mut Placer, at: usize) {
         .filter(|core| placer.free.is_free(*core))
         .collect();
     let preferred = preferred.into_iter().collect();
-    let wanted = Wanted { at, cpus: count as usize, old, preferred };
+    let wanted = Wanted { at, cpus: count, old, preferred };
     if refuse_odd(placer, &wanted) {
         return;
     }

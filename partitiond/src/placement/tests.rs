@@ -21,6 +21,7 @@ pub fn partition(cpus: Cpus, memory: Bytes) -> Partition {
         cmdline: String::new(),
         workloads: Vec::new(),
         restart: Default::default(),
+        hang_after: crate::cluster::default_hang_after(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use boot::units::{CpuId, CpuSet, NodeId};
 
+use crate::cluster::Cpus;
 use crate::inventory::Machine;
 
 /// A core: the smallest thing that is given away.
@@ -114,6 +115,16 @@ impl Topology {
     /// The index of a node.
     pub fn node_index(&self, id: NodeId) -> Option<usize> {
         self.nodes.binary_search(&id).ok()
+    }
+
+    /// How many CPUs a choice asks for; `None` where it names them. `Cores` are as threaded as the
+    /// most threaded one that can be given away.
+    pub fn count(&self, cpus: &Cpus) -> Option<usize> {
+        match cpus {
+            Cpus::Count(count) => Some(*count as usize),
+            Cpus::Cores(cores) => Some((*cores as usize).saturating_mul(self.threads)),
+            Cpus::Set(_) => None,
+        }
     }
 
     /// The CPUs of some cores.

@@ -45,7 +45,8 @@ fn compare(spec: &Spec, existing: &Existing) -> (Action, String, Vec<Change>) {
     let changes = changes(&existing.spec, spec);
     // Supervision alone changes nothing inside the partition, nor does another wish for nodes that
     // the place it has fulfils.
-    let only_supervision = changes.iter().all(|change| matches!(change.what, "restart" | "numa"));
+    let only_supervision =
+        changes.iter().all(|change| matches!(change.what, "restart" | "hang_after" | "numa"));
     match existing.state {
         State::Stopped => (Action::Start, format!("it is stopped; {}", summary(spec)), Vec::new()),
         State::Failed if changes.is_empty() => {
@@ -84,6 +85,12 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
         ("profile", old.profile != new.profile, profile(old), profile(new)),
         ("cmdline", old.cmdline != new.cmdline, words(&old.cmdline), words(&new.cmdline)),
         ("workloads", old.workloads != new.workloads, workloads(old), workloads(new)),
+        (
+            "hang_after",
+            old.hang_after != new.hang_after,
+            old.hang_after.to_string(),
+            new.hang_after.to_string(),
+        ),
         ("restart", old.restart != new.restart, restart(old.restart), restart(new.restart)),
     ];
     let changed = all.into_iter().filter(|(_, changed, _, _)| *changed);

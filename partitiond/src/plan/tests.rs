@@ -15,6 +15,7 @@ fn partition(image: &str, cpus: u32, memory: Bytes) -> Partition {
         cmdline: String::new(),
         workloads: Vec::new(),
         restart: Restart::Never,
+        hang_after: default_hang_after(),
     }
 }
 

@@ -72,10 +72,10 @@ impl Supervisor {
             if self.is_verified(&store, &blob.digest) {
                 continue;
             }
-            store.open_blob_verified(blob).map_err(|error| {
-                let hint = "build it again: partitiond image build".to_owned();
-                problem(ProblemKind::Refused, error.to_string(), Some(hint))
-            })?;
+            // The error says itself what to do.
+            store
+                .open_blob_verified(blob)
+                .map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
             self.note_verified(&store, &blob.digest);
         }
         Ok(())

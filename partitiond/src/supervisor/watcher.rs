@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::Flock;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -11,8 +11,9 @@ use tokio::net::UnixStream;
 
 use super::Supervisor;
 use super::begin::TakenUp;
+use super::policy::{MOST_REMEMBERED, Silence, restart_is_due};
 use crate::api::{End, Phase};
-use crate::keeper::{Report, Request, describe};
+use crate::keeper::{Report, Request, SILENCE, describe};
 use crate::ledger::Entry;
 use crate::paths::PartitionDir;
 
@@ -21,6 +22,9 @@ const MAX_LINE: u64 = 1 << 20;
 
 /// How long a keeper that was just started may take to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often a silent partition is looked at.
+const SILENCE_LOOK: Duration = Duration::from_secs(1);
 
 impl Supervisor {
     /// Follows the partition from now on. `existing`: its keeper runs already, if it does at all.
@@ -87,16 +91,50 @@ impl Supervisor {
         }
         let mut reading = BufReader::new(stream);
         let mut line = Vec::new();
+        let mut silence = Silence::default();
         loop {
-            line.clear();
-            match (&mut reading).take(MAX_LINE).read_until(b'\n', &mut line).await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
+            let room = MAX_LINE.saturating_sub(line.len() as u64);
+            let mut limited = (&mut reading).take(room);
+            tokio::select! {
+                read = limited.read_until(b'\n', &mut line) => match read {
+                    Ok(0) | Err(_) => return,
+                    Ok(_) => {}
+                },
+                // What was read of a line meanwhile stays in it.
+                () = tokio::time::sleep(SILENCE_LOOK), if silence.is_on() => {
+                    self.end_if_hung(name, life, &mut silence).await;
+                    continue;
+                }
             }
             // A line that makes no sense is one that was cut short: the keeper is gone.
             let Ok(report) = serde_json::from_slice::<Report>(&line) else { return };
+            line.clear();
+            silence.note(report.phase, Instant::now());
             self.note(name, life, report);
         }
+    }
+
+    /// Ends a partition that has been silent for too long, where its policy says that it is started
+    /// again then. Otherwise it is left as it is, for whoever wants to see why.
+    async fn end_if_hung(&self, name: &str, life: u64, silence: &mut Silence) {
+        let Some(kept) = self.in_life(name, life) else { return };
+        let hang_after = kept.entry.wanted.hang_after;
+        let end = End::Hung { silent_ms: hang_after.0.as_millis() as u64 };
+        if kept.wanted_down
+            || !is_due(&kept.entry, Some(&end))
+            || !silence.is_hang(hang_after, SILENCE, Instant::now())
+        {
+            return;
+        }
+        let text = format!("nothing was heard of it for {hang_after}: it has hung and is ended");
+        self.events.tell(Some(name), "hung", text, Vec::new());
+        let Some(mut keeper) = connect(&self.paths.partition(name), Duration::ZERO).await else {
+            return;
+        };
+        let Ok(mut request) = serde_json::to_vec(&Request::Hung) else { return };
+        request.push(b'\n');
+        // Where this fails the keeper is gone, which is noticed elsewhere.
+        let _ = keeper.write_all(&request).await;
     }
 
     /// Takes note of what a keeper says, and tells of what is new in it.
@@ -139,7 +177,7 @@ impl Supervisor {
             return;
         }
         let again = !kept.wanted_down && kept.report.ready_after_ms.is_some();
-        let again = again && restart_is_due(&kept.entry, kept.report.end.as_ref());
+        let again = again && is_due(&kept.entry, kept.report.end.as_ref());
         // What was asked of an `up` or `down` that is under way goes first.
         let operation = if again { Some(self.operation.lock().await) } else { None };
         // Whoever asked for the end gives back, too; and may have begun another life by now.
@@ -163,6 +201,8 @@ impl Supervisor {
             );
             let mut entry = kept.entry;
             entry.restarts = entry.restarts.saturating_add(1);
+            let before = entry.restarted_at_ms.len();
+            entry.restarted_at_ms.drain(..before.saturating_sub(MOST_REMEMBERED));
             entry.restarted_at_ms.push(crate::keeper::now_ms());
             if let Err(problem) = self.clone().start_entry(entry).await {
                 self.events.tell(Some(name), "given-up", problem.message, Vec::new());
@@ -171,20 +211,8 @@ impl Supervisor {
     }
 }
 
-/// Whether a partition's restart policy says that it is started again after this end.
-fn restart_is_due(entry: &Entry, end: Option<&End>) -> bool {
-    use crate::cluster::Restart;
-    let by_itself = !matches!(end, None | Some(End::Stopped));
-    let failed = by_itself && !matches!(end, Some(End::PoweredOff));
-    match entry.wanted.restart {
-        Restart::Never => false,
-        Restart::Always => by_itself,
-        Restart::OnFailure { max, within } => {
-            let since = crate::keeper::now_ms().saturating_sub(within.0.as_millis() as u64);
-            let recent = entry.restarted_at_ms.iter().filter(|at| **at >= since).count();
-            failed && (recent as u64) < u64::from(max)
-        }
-    }
+fn is_due(entry: &Entry, end: Option<&End>) -> bool {
+    restart_is_due(entry.wanted.restart, end, &entry.restarted_at_ms, crate::keeper::now_ms())
 }
 
 fn last_report(dir: &PartitionDir) -> Option<Report> {

@@ -37,7 +37,7 @@ pub fn event(event: &Event, style: Style) -> String {
     let who = event.partition.as_deref().unwrap_or("machine");
     let kind = match event.kind.as_str() {
         "ready" | "heard-again" | "keeper-adopted" => style.good(&event.kind),
-        "ended" | "silent" | "warning" | "restarting" => style.warn(&clean(&event.kind)),
+        "ended" | "silent" | "hung" | "warning" | "restarting" => style.warn(&clean(&event.kind)),
         "given-up" | "keeper-lost" => style.bad(&event.kind),
         _ => clean(&event.kind),
     };

@@ -87,6 +87,7 @@ pub fn state(status: &PartitionStatus) -> String {
         (Phase::Ended, Some(End::PoweredOff)) => "powered off",
         (Phase::Ended, Some(End::Restarted)) => "restarted",
         (Phase::Ended, Some(End::Panicked { .. })) => "panicked",
+        (Phase::Ended, Some(End::Hung { .. })) => "hung",
         (Phase::Ended, Some(End::Failed { .. })) => "failed",
         (Phase::Ended, Some(End::Lost)) => "lost",
     };

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use boot::units::{Bytes, NodeId};
+use images::definition::{KernelSource, RootfsSource};
 
 use super::*;
 
@@ -47,7 +48,7 @@ Cluster(
             suite: Some("bullseye".to_owned())
         }
     );
-    assert_eq!(cluster.images["pg"].rootfs, RootSource::Oci("oci/postgres".to_owned()));
+    assert_eq!(cluster.images["pg"].rootfs, RootfsSource::Oci("oci/postgres".into()));
     let db = &cluster.partitions["db"];
     assert_eq!(db.cpus, Cpus::Count(4));
     assert_eq!(db.memory_source, MemorySource::Hugetlb { page: HugePage::OneGiB });
@@ -66,7 +67,7 @@ fn what_a_partition_does_not_say_has_a_default() {
     let cluster = parse_text(r#"(partitions: {"a": (image: "stored")})"#).unwrap();
     let expected = Partition {
         image: "stored".to_owned(),
-        cpus: Cpus::Count(1),
+        cpus: Cpus::Cores(1),
         memory: Bytes::mib(512),
         numa: None,
         memory_source: MemorySource::Hugetlb { page: HugePage::TwoMiB },
@@ -75,6 +76,7 @@ fn what_a_partition_does_not_say_has_a_default() {
         cmdline: String::new(),
         workloads: Vec::new(),
         restart: Restart::Never,
+        hang_after: Interval(Duration::from_secs(30)),
     };
     assert_eq!(cluster.partitions["a"], expected);
     assert_eq!(cluster.trust, Trust::Isolated);
@@ -100,8 +102,8 @@ fn the_book_lists_every_field() {
     for fields in [
         super::super::root::FIELDS,
         super::super::partition::FIELDS,
-        super::super::image::FIELDS,
-        super::super::workload::FIELDS,
+        images::definition::decode::FIELDS,
+        images::definition::workload::FIELDS,
     ] {
         for field in fields {
             assert!(book.contains(&format!("`{field}`")), "the book does not know `{field}`");

@@ -19,7 +19,7 @@ const LAST_WORDS: usize = 40;
 /// A longer line is cut, so that a report stays small.
 const MAX_LINE: usize = 240;
 
-/// How long guest-init may take to answer for the first time.
+/// How long guest-init may be silent before it has said that it is ready.
 const FIRST_WORD: Duration = Duration::from_secs(60);
 
 /// How long a kernel may take to print its trace after the line that says that it panics.
@@ -34,6 +34,8 @@ pub struct Ending {
     heard: Option<Instant>,
     ready: bool,
     asked: Option<Asked>,
+    /// For how long it had been silent when it was called hung.
+    hung: Option<Duration>,
     announced: Option<(Stop, Instant)>,
     panicked: Option<(String, Instant)>,
     lines: VecDeque<String>,
@@ -51,6 +53,7 @@ impl Default for Ending {
             heard: None,
             ready: false,
             asked: None,
+            hung: None,
             announced: None,
             panicked: None,
             lines: VecDeque::new(),
@@ -73,6 +76,13 @@ impl Ending {
     /// Nothing was heard for too long of a partition that was ready.
     pub fn is_silent(&self) -> bool {
         self.ready && self.heard.is_some_and(|heard| heard.elapsed() > SILENCE)
+    }
+
+    /// The partition is to end because of its silence; not if it has been heard of meanwhile.
+    pub fn hung(&mut self) {
+        if self.is_silent() {
+            self.hung = self.heard.map(|heard| heard.elapsed());
+        }
     }
 
     /// We asked the partition to end.
@@ -129,6 +139,9 @@ impl Ending {
             (None, Some(asked)) if Instant::now() >= asked.deadline => return Some(End::Stopped),
             _ => {}
         }
+        if let Some(silent) = self.hung {
+            return Some(End::Hung { silent_ms: silent.as_millis() as u64 });
+        }
         if let Some((stop, when)) = &self.announced
             && when.elapsed() > STOPPING
         {
@@ -138,10 +151,12 @@ impl Ending {
                 (Stop::Reboot, _) => End::Restarted,
             });
         }
-        if self.heard.is_none() && self.started.elapsed() > FIRST_WORD {
+        if !self.ready && self.heard.unwrap_or(self.started).elapsed() > FIRST_WORD {
+            let (what, how_long) =
+                (if self.heard.is_none() { "nothing" } else { "no more" }, FIRST_WORD.as_secs());
             let message = format!(
-                "nothing was heard of guest-init within {} s; its kernel's log tells how far it came",
-                FIRST_WORD.as_secs()
+                "{what} was heard of guest-init within {how_long} s, and it was not ready; its \
+                 kernel's log tells how far it came"
             );
             return Some(End::Failed { message });
         }
@@ -156,6 +171,12 @@ pub fn describe(end: &End) -> String {
         End::PoweredOff => "the partition switched itself off".to_owned(),
         End::Restarted => "the partition's kernel asked for a restart".to_owned(),
         End::Panicked { message } => format!("the partition's kernel panicked: {message}"),
+        End::Hung { silent_ms } => {
+            format!(
+                "the partition's kernel hung: nothing was heard of it for {} s",
+                silent_ms / 1000
+            )
+        }
         End::Failed { message } => format!("the partition failed: {message}"),
         End::Lost => "the partition was lost".to_owned(),
     }
@@ -192,6 +213,20 @@ mod tests {
         let message = "Kernel panic - not syncing: sysrq triggered crash".to_owned();
         assert_eq!(ending.verdict(None, None), Some(End::Panicked { message }));
         assert_eq!(ending.last_words().len(), 2);
+    }
+
+    #[test]
+    fn only_a_silent_partition_can_have_hung() {
+        let mut ending = Ending::default();
+        ending.hung();
+        assert_eq!(ending.verdict(None, None), None, "it has not even been ready");
+        ending.ready();
+        ending.hung();
+        assert_eq!(ending.verdict(None, None), None, "it was heard of just now");
+        ending.heard = Instant::now().checked_sub(Duration::from_secs(31));
+        ending.hung();
+        let Some(End::Hung { silent_ms }) = ending.verdict(None, None) else { panic!("not hung") };
+        assert!((31_000..32_000).contains(&silent_ms), "{silent_ms}");
     }
 
     #[test]

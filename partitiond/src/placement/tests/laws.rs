@@ -31,6 +31,7 @@ fn machine() -> impl Strategy<Value = Machine> {
 fn any_partition() -> impl Strategy<Value = Partition> {
     let cpus = prop_oneof![
         5 => (1u32..9).prop_map(Cpus::Count),
+        2 => (1u32..5).prop_map(Cpus::Cores),
         1 => proptest::collection::btree_set(0u32..24, 1..4).prop_map(|cpus| Cpus::Set(
             cpus.into_iter().map(boot::units::CpuId).collect()
         )),
@@ -74,6 +75,10 @@ fn check(machine: &Machine, cluster: &Cluster, current: &Assignments, placement:
         let assignment = &placed.assignment;
         match &request.cpus {
             Cpus::Count(count) => assert_eq!(assignment.cpus.len(), *count as usize),
+            Cpus::Cores(cores) => {
+                assert!(assignment.cpus.len() >= *cores as usize);
+                assert!(assignment.cpus.len().is_multiple_of(*cores as usize));
+            }
             Cpus::Set(set) => assert_eq!(assignment.cpus, *set),
         }
         for id in assignment.cpus.iter() {
@@ -105,7 +110,7 @@ fn check(machine: &Machine, cluster: &Cluster, current: &Assignments, placement:
         }
         let local = matches!(
             (&request.numa, &request.cpus),
-            (None, Cpus::Count(_)) | (Some(Numa::Local), _)
+            (None, Cpus::Count(_) | Cpus::Cores(_)) | (Some(Numa::Local), _)
         );
         assert!(!local || cpu_nodes.len() == 1);
         if let Some(Numa::Nodes(list)) = &request.numa {
@@ -159,7 +164,7 @@ proptest! {
         let mut changed = cluster.clone();
         let by_number = match &edited.cpus {
             Cpus::Set(set) => set.clone(),
-            Cpus::Count(_) => CpuSet::new(),
+            Cpus::Count(_) | Cpus::Cores(_) => CpuSet::new(),
         };
         changed.partitions.insert(name.clone(), edited);
         if let Ok(second) = place(&machine, &changed, &current) {

@@ -130,3 +130,18 @@ fn refusals_show_their_place_in_the_file() {
     let refusals = refusals(&machine, &file.cluster);
     insta::assert_snapshot!(diagnose(&file, &refusals).unwrap().render(false));
 }
+
+/// What a cluster file that is silent about CPUs asks for is there on every machine.
+#[test]
+fn a_partition_that_says_nothing_gets_a_whole_core() {
+    for threads in [1, 2, 4] {
+        let machine = Machine::synthetic(Shape { threads, ..Shape::default() });
+        let silent = partition(Cpus::default(), Bytes::mib(512));
+        let placement = place(&machine, &cluster([("a", silent)]), &Assignments::new()).unwrap();
+        assert_eq!(placement.partitions["a"].assignment.cpus.len(), threads as usize);
+        let current = placement.assignments();
+        let two = partition(Cpus::Cores(2), Bytes::mib(512));
+        let placement = place(&machine, &cluster([("a", two)]), &current).unwrap();
+        assert_eq!(placement.partitions["a"].assignment.cpus.len(), 2 * threads as usize);
+    }
+}

@@ -104,7 +104,7 @@ impl<'a> Lexer<'a> {
                 self.take_while(|char| char != '\n' && char != ']');
                 self.take();
                 let label = "remove this: what it enables is not needed";
-                problems.push(*self.error(start, "a cluster file takes no RON extensions", label));
+                problems.push(*self.error(start, "RON extensions are not used here", label));
             } else if self.rest().starts_with('#') {
                 self.take_while(|char| char != '\n');
                 let label = "write `//` instead of `#`";

@@ -1,10 +1,11 @@
 //! Decoding of workloads.
 
-use super::decode::{body_fields, fields, list, map, mismatch, number, plain, text, variant};
-use super::diagnostic::{Diagnostic, Problems, quoted};
-use super::tree::{Body, Node, Value};
+use notation::decode::{body_fields, fields, list, map, mismatch, number, plain, text, variant};
+use notation::tree::{Body, Node, Span, Value};
+use notation::{Diagnostic, Problems, quoted};
 
-pub(super) const FIELDS: &[&str] = &["name", "argv", "env", "cwd", "user", "restart"];
+/// The fields of a workload.
+pub const FIELDS: &[&str] = &["name", "argv", "env", "cwd", "user", "restart"];
 /// Workloads of one partition.
 const MAX_WORKLOADS: usize = 256;
 
@@ -82,7 +83,7 @@ fn argv(node: &Node, problems: &mut Problems) -> Option<Vec<String>> {
 /// `{"NAME": "value"}`, or a list of pairs.
 fn environment(node: &Node, problems: &mut Problems) -> Option<Vec<(String, String)>> {
     let mut environment = Vec::new();
-    let mut add = |name: &str, span: &super::tree::Span, value: &Node, problems: &mut Problems| {
+    let mut add = |name: &str, span: &Span, value: &Node, problems: &mut Problems| {
         let value = text(value, "a text", problems);
         if name.is_empty() || name.contains('=') || name.contains('\0') {
             let message = "not the name of an environment variable";

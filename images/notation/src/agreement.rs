@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 
-use crate::cluster::diagnostic::Problems;
-use crate::cluster::reader;
-use crate::cluster::tree::{Body, Field, Node, Value};
+use crate::reader;
+use crate::tree::{Body, Field, Node, Value};
+use crate::{Problems, Source};
 
 fn read(text: &str) -> Option<Node> {
     let mut problems = Problems::default();
@@ -230,6 +230,8 @@ proptest! {
     #[test]
     fn no_text_panics(text: String) {
         agree(&text)?;
-        let _ = super::parse_text(&text).map_err(|errors| errors.render(true));
+        let mut problems = Problems::default();
+        reader::read(&text, &mut problems);
+        let _ = problems.finish(Source::new("a file", &text)).map_err(|errors| errors.render(true));
     }
 }

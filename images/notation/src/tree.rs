@@ -14,8 +14,8 @@ pub struct Node {
     pub value: Value,
 }
 
-/// What the reader can read: RON without floats, characters and byte strings, which a cluster file
-/// has no use for.
+/// What the reader can read: RON without floats, characters and byte strings, which these files
+/// have no use for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// `"text"` or `r#"text"#`

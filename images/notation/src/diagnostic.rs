@@ -75,13 +75,18 @@ impl Problems {
         self.kept.is_empty()
     }
 
-    /// All of them, in the order of the file; `None` where there are none.
-    pub fn finish(mut self, source: Source) -> Result<Source, Diagnostics> {
-        if self.kept.is_empty() {
-            return Ok(source);
-        }
+    /// The source again where there were none.
+    ///
+    /// # Errors
+    /// All of them, in the order of the file.
+    pub fn finish(self, source: Source) -> Result<Source, Diagnostics> {
+        if self.kept.is_empty() { Ok(source) } else { Err(self.into_diagnostics(source)) }
+    }
+
+    /// All of them, in the order of the file.
+    pub fn into_diagnostics(mut self, source: Source) -> Diagnostics {
         self.kept.sort_by_key(|diagnostic| diagnostic.span.start);
-        Err(Diagnostics { source, list: self.kept, dropped: self.dropped })
+        Diagnostics { source, list: self.kept, dropped: self.dropped }
     }
 }
 

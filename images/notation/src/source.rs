@@ -1,4 +1,4 @@
-//! The text of a file, read with care: a cluster file is a small regular file in UTF-8, and whatever
+//! The text of a file, read with care: what people write is a small regular file in UTF-8, and whatever
 //! else a path leads to is refused before it can fill memory or block.
 
 use std::fs::File;
@@ -34,7 +34,7 @@ pub enum SourceError {
     },
     /// beyond [`MAX_FILE`]
     #[error(
-        "{path} is too large: it has {size}, and at most 1 MiB is read. A cluster file has a few KiB; is this the right file?"
+        "{path} is too large: it has {size}, and at most 1 MiB is read. What people write has a few KiB; is this the right file?"
     )]
     TooLarge {
         /// The file.
@@ -70,6 +70,14 @@ pub enum SourceError {
     },
 }
 
+/// A size beyond [`MAX_FILE`] in whole units.
+fn rough_size(bytes: u64) -> String {
+    match bytes >> 30 {
+        0 => format!("{} MiB", bytes >> 20),
+        gib => format!("{gib} GiB"),
+    }
+}
+
 /// A text and the name it goes by in messages.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -78,7 +86,7 @@ pub struct Source {
 }
 
 /// Some whole lines of a source.
-pub(super) struct Excerpt<'a> {
+pub(crate) struct Excerpt<'a> {
     pub text: &'a str,
     pub start: usize,
     pub first_line: usize,
@@ -116,7 +124,7 @@ impl Source {
         }
         let too_large = |size: String| SourceError::TooLarge { path: path.to_owned(), size };
         if metadata.len() > MAX_FILE {
-            return Err(too_large(boot::units::Bytes(metadata.len()).human()));
+            return Err(too_large(rough_size(metadata.len())));
         }
         let mut bytes = Vec::new();
         File::open(path).map_err(open)?.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(open)?;
@@ -176,7 +184,7 @@ impl Source {
     }
 
     /// The whole lines that hold `span`.
-    pub(super) fn lines(&self, span: Span) -> Excerpt<'_> {
+    pub(crate) fn lines(&self, span: Span) -> Excerpt<'_> {
         let text: &str = &self.text;
         let head = text.get(..span.start).unwrap_or(text);
         let start = head.rfind('\n').map_or(0, |newline| newline + 1);
