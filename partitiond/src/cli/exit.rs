@@ -6,6 +6,7 @@ use std::fmt::Display;
 use crate::api::{Problem, ProblemKind};
 use crate::client::{ClientError, DaemonError};
 use crate::cluster::ClusterError;
+use crate::errors::chain;
 use images::definition::DefinitionError;
 
 /// All that was asked for was done.
@@ -87,20 +88,6 @@ impl Failure {
         self.status = status;
         self
     }
-}
-
-/// An error and its causes in one line, each said once.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.contains(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// The exit status for a kind of problem.

@@ -88,7 +88,10 @@ pub fn ensure(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig
             match different {
                 Some(what) => Err(Failure::with_status(USAGE, format_args!("rig `{name}` runs already, {what}"))
                     .hint(format!("leave the option out, choose another name, or stop it with `partitiond rig down {name}`"))),
-                None => Ok(rig),
+                None => {
+                    remark_other_build(context, &rig);
+                    Ok(rig)
+                }
             }
         }
         Err(::rig::RigError::State(::rig::StateError::NotRunning(_))) => {
@@ -96,6 +99,33 @@ pub fn ensure(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// The file in a rig's directory that says which build of this program runs inside.
+const BUILD: &str = "partitiond.digest";
+
+/// The digest of this very program, `None` where it cannot be read.
+fn own_build() -> Option<String> {
+    let program = std::fs::read(companions::own().ok()?).ok()?;
+    Some(images::manifest::Digest::of(&program).to_string())
+}
+
+/// Says that a rig which runs already has another build of this program inside. It is left there:
+/// partitions may be running.
+fn remark_other_build(context: &Context, rig: &Rig) {
+    let inside = std::fs::read_to_string(rig.dir().path().join(BUILD)).ok();
+    if is_other_build(inside.as_deref(), own_build().as_deref()) {
+        let name = rig.name();
+        context.remark(&format!(
+            "rig `{name}` runs another build of partitiond than this one; `partitiond rig down \
+             {name}` ends it, and the next command starts one with this build"
+        ));
+    }
+}
+
+/// Whether two builds are known and differ.
+fn is_other_build(inside: Option<&str>, own: Option<&str>) -> bool {
+    matches!((inside, own), (Some(inside), Some(own)) if inside != own)
 }
 
 /// What was asked for and is not so.
@@ -162,6 +192,10 @@ fn start(context: &Context, name: &RigName, shape: &RigShape) -> Result<Rig, Fai
     });
     match started {
         Ok(rig) => {
+            if let Some(build) = own_build() {
+                // Without it nobody is told when the program has become another.
+                let _ = std::fs::write(rig.dir().path().join(BUILD), build);
+            }
             let release = rig.hello().map(|hello| hello.release.clone()).unwrap_or_default();
             task.done(&format!("virtual server `{name}` runs Linux {}", clean(&release)));
             Ok(rig)

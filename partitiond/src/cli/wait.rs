@@ -1,6 +1,5 @@
 //! `wait`: until partitions are ready or have ended.
 
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use super::exit::{Failure, NOT_FOUND, TIMEOUT};
@@ -9,13 +8,16 @@ use super::table::{Wait, WaitFor};
 use super::{Context, connect, output};
 use crate::api::{PartitionStatus, Phase};
 
-/// Between two questions.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Looked again after this long although nothing has happened: that a partition was forgotten, for
+/// one, is no event.
+const PAUSE: Duration = Duration::from_secs(5);
 
 /// `wait [NAME…] --for=STATE`
 pub fn run(context: &Context, options: &Wait) -> Result<(), Failure> {
     let client = connect::existing(context)?;
     let deadline = options.timeout.map(|timeout| Instant::now() + timeout.0);
+    // Listens before it looks: what happens in between is not missed.
+    let mut events = client.events(true)?;
     loop {
         let all = client.partitions()?;
         match verdict(&all, &options.names, options.state)? {
@@ -42,9 +44,18 @@ pub fn run(context: &Context, options: &Wait) -> Result<(), Failure> {
         }
         let left =
             deadline.map_or(PAUSE, |deadline| deadline.saturating_duration_since(Instant::now()));
-        sleep(left.min(PAUSE));
+        // Several may have happened at once; one look shows them all.
+        events.forget();
+        if !events.wait(left.min(PAUSE))? {
+            // This supervisor is gone. Another one may be there already, else the question says so.
+            std::thread::sleep(left.min(AFTERWARDS));
+            events = client.events(true)?;
+        }
     }
 }
+
+/// How long the next supervisor is given to come.
+const AFTERWARDS: Duration = Duration::from_millis(500);
 
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {

@@ -1,7 +1,9 @@
 //! An answer that comes as one JSON object a line, for as long as it takes.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
+use hyper::body::Bytes;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Runtime;
 
@@ -39,6 +41,60 @@ impl<'a, T: DeserializeOwned> Lines<'a, T> {
         }
         (self.ended && !self.buffer.is_empty()).then(|| std::mem::take(&mut self.buffer))
     }
+
+    /// The next object of what has come already.
+    fn at_hand(&mut self) -> Option<Result<T, ClientError>> {
+        while let Some(line) = self.line() {
+            // An empty line keeps a connection alive.
+            if !line.trim_ascii().is_empty() {
+                return Some(serde_json::from_slice(&line).map_err(ClientError::Unreadable));
+            }
+        }
+        None
+    }
+
+    /// Takes in what the connection gave; what is wrong with it comes back.
+    fn arrived(&mut self, piece: Result<Option<Bytes>, ClientError>) -> Result<(), ClientError> {
+        let error = match piece {
+            Ok(Some(piece)) if self.buffer.len() + piece.len() > MAX_LINE => {
+                ClientError::TooLong(MAX_LINE >> 20)
+            }
+            Ok(Some(piece)) => {
+                self.buffer.extend_from_slice(&piece);
+                return Ok(());
+            }
+            Ok(None) => {
+                self.ended = true;
+                return Ok(());
+            }
+            Err(error) => error,
+        };
+        self.ended = true;
+        self.buffer.clear();
+        Err(error)
+    }
+
+    /// Waits until an object comes, at most for `patience`; what has come is not taken out. Whether
+    /// there will be more.
+    ///
+    /// # Errors
+    ///
+    /// Where the connection broke.
+    pub fn wait(&mut self, patience: Duration) -> Result<bool, ClientError> {
+        if !self.buffer.is_empty() || self.ended {
+            return Ok(!self.ended);
+        }
+        let piece = async { tokio::time::timeout(patience, self.answer.piece()).await };
+        match self.runtime.block_on(piece) {
+            Ok(piece) => self.arrived(piece).map(|()| !self.ended),
+            Err(_) => Ok(true),
+        }
+    }
+
+    /// Forgets what has come.
+    pub fn forget(&mut self) {
+        self.buffer.clear();
+    }
 }
 
 impl<T: DeserializeOwned> Iterator for Lines<'_, T> {
@@ -46,28 +102,15 @@ impl<T: DeserializeOwned> Iterator for Lines<'_, T> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            while let Some(line) = self.line() {
-                // An empty line keeps a connection alive.
-                if !line.trim_ascii().is_empty() {
-                    return Some(serde_json::from_slice(&line).map_err(ClientError::Unreadable));
-                }
+            if let Some(object) = self.at_hand() {
+                return Some(object);
             }
             if self.ended {
                 return None;
             }
-            match self.runtime.block_on(self.answer.piece()) {
-                Ok(Some(piece)) if self.buffer.len() + piece.len() > MAX_LINE => {
-                    self.ended = true;
-                    self.buffer.clear();
-                    return Some(Err(ClientError::TooLong(MAX_LINE >> 20)));
-                }
-                Ok(Some(piece)) => self.buffer.extend_from_slice(&piece),
-                Ok(None) => self.ended = true,
-                Err(error) => {
-                    self.ended = true;
-                    self.buffer.clear();
-                    return Some(Err(error));
-                }
+            let piece = self.runtime.block_on(self.answer.piece());
+            if let Err(error) = self.arrived(piece) {
+                return Some(Err(error));
             }
         }
     }
