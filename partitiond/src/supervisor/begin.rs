@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use boot::bare::{Instance, Starter};
+use boot::bare::{Instance, PoolsLock, Starter};
 use nix::fcntl::Flock;
 
 use super::kept::Kept;
@@ -58,6 +58,25 @@ impl Supervisor {
             let name = entry.spec.name.clone();
             self.kept().insert(name.clone(), Kept::new(entry));
             self.clone().watch(&name, true).await;
+        }
+    }
+
+    /// Takes away the huge pages that an earlier supervisor could not write down any more when it
+    /// died, and those that a keeper was gathering. No keeper waits for them: none is started before
+    /// its pages are written down.
+    fn trim_pools(&self) {
+        let ledger = self.ledger().clone();
+        let Some(before) = ledger.before else { return };
+        let added = || ledger.partitions.values().flat_map(|entry| &entry.hugepages);
+        let trimmed = PoolsLock::take().and_then(|lock| {
+            before.hugepages.iter().try_for_each(|had| {
+                let same = added().filter(|pages| pages.pool() == had.pool());
+                let floor = same.fold(had.count, |sum, pages| sum.saturating_add(pages.count));
+                had.pool().trim(&lock, floor)
+            })
+        });
+        if let Err(error) = trimmed {
+            self.events.tell(None, "warning", chain(&error), Vec::new());
         }
     }
 

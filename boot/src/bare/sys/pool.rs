@@ -132,6 +132,17 @@ impl Pool {
         self.restore(lock, total.saturating_sub(count))
     }
 
+    /// Takes free pages away until `floor` pages are left in all. Those in use stay.
+    ///
+    /// # Errors
+    ///
+    /// [`PoolError::NoPool`] where the pool is gone.
+    pub fn trim(self, lock: &PoolsLock, floor: u64) -> Result<(), PoolError> {
+        let total = self.total()?;
+        let goal = total.saturating_sub(self.free()?).max(floor);
+        if goal < total { self.restore(lock, goal) } else { Ok(()) }
+    }
+
     /// The pages in the pool, used ones too.
     ///
     /// # Errors
