@@ -36,8 +36,8 @@ enum Doing {
 const VICTIMS: [(&str, &str); 7] = [
     ("the supervisor", "serve"),
     ("the command", "(up|down|exec)"),
-    ("a keeper", "keeper .*/db$"),
-    ("the other's keeper", "keeper .*/other$"),
+    ("a keeper", "keeper .*/db *$"),
+    ("the other's keeper", "keeper .*/other *$"),
     ("every keeper", "keeper"),
     ("supervisor and keepers", "(serve|keeper)"),
     ("all", "(serve|keeper|up|down|exec)"),
@@ -63,7 +63,9 @@ fn rounds(qemu: QemuVersion, count: u32) {
         for number in 1..=count {
             let round = Round::choose(&mut random);
             println!("round {number}: {round:?}");
+            let before = soak.killed;
             soak.round(&round);
+            println!("round {number}: {} were killed", soak.killed - before);
         }
         println!("{} processes were killed in {count} rounds", soak.killed);
         assert!(soak.killed >= count as usize / 2, "as a rule there is somebody to be killed");
