@@ -1,5 +1,5 @@
 # Everything that has to be set up or run. `make demo` shows the main job; `make test` is what CI
-# runs; `make soak` is what takes too long for CI.
+# runs; `make soak` is what takes too long for CI; `make bench` measures.
 
 TARGET := x86_64-unknown-linux-gnu
 BUILT := target/$(TARGET)
@@ -10,12 +10,15 @@ STATIC := RUSTFLAGS="-C target-feature=+crt-static"
 SERIAL := -- --test-threads=1
 # Seconds that each fuzz target runs.
 FUZZ ?= 60
+# How often `make bench` takes each time.
+ROUNDS ?= 7
 
 .PHONY: help
 help:
 	@echo "make demo       divide a virtual server, and leave it to be tried"
 	@echo "make test       everything that CI runs"
 	@echo "make soak       the fuzz targets, ten minutes each"
+	@echo "make bench      measure, and write docs/benchmarks.md (BENCH=start: one part, only printed)"
 	@echo "make programs   the programs, in $(BUILT)"
 	@echo "make clean      remove what was built"
 
@@ -67,6 +70,10 @@ fuzz: setup
 .PHONY: soak
 soak: setup
 	tests/fuzz/run.sh 600
+
+.PHONY: bench
+bench: programs
+	BENCH_ROUNDS=$(ROUNDS) cargo bench --quiet --profile dev -p scenarios --bench figures -- $(BENCH)
 
 .PHONY: man
 man: programs

@@ -15,4 +15,4 @@ pub mod tar;
 
 pub use programs::{Programs, programs};
 pub use retry::scenario;
-pub use server::{HostState, Server, Setup};
+pub use server::{HostState, ImageFiles, Server, Setup, image_files};

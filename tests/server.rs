@@ -12,6 +12,7 @@ use rig::qemu::{self, QemuVersion};
 use rig::{GuestFile, KeptBy, Output, Rig, RigSpec, Topology, provide};
 
 use crate::programs::programs;
+pub use store::{ImageFiles, image_files};
 pub use view::HostState;
 
 /// What a server is made of.
