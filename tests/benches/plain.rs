@@ -26,6 +26,7 @@ pub struct Plain {
     initramfs: PathBuf,
     command_line: String,
     megabytes: u64,
+    cpus: u32,
     _folder: TempDir,
 }
 
@@ -49,7 +50,15 @@ impl Plain {
             .collect();
         // Nothing but guest-init's line: a serial port is slow.
         words.extend(["console=ttyS0", "quiet"]);
-        Self { qemu, initramfs, command_line: words.join(" "), megabytes, _folder: folder }
+        Self { qemu, initramfs, command_line: words.join(" "), megabytes, cpus: 1, _folder: folder }
+    }
+
+    /// The same on a machine of more CPUs, of which the kernel takes one: what it costs that an
+    /// emulator has several CPUs to keep consistent.
+    pub fn among(mut self, cpus: u32) -> Self {
+        self.command_line.push_str(" nr_cpus=1");
+        self.cpus = cpus;
+        self
     }
 
     /// Boots it with this kernel and gives the time until guest-init was ready.
@@ -78,7 +87,7 @@ impl Plain {
         let child = Command::new(program)
             .args(arguments)
             .args(["-machine", "q35", "-accel", "tcg,thread=multi"])
-            .args(["-cpu", RigSpec::CPU_MODEL, "-smp", "1"])
+            .args(["-cpu", RigSpec::CPU_MODEL, "-smp", &self.cpus.to_string()])
             .args(["-m", &format!("{}M", self.megabytes)])
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")

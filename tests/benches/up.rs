@@ -50,20 +50,32 @@ pub fn until_ready(said: &[Said]) -> Duration {
     ready.map(|said| said.after).max().expect("a partition was ready")
 }
 
-/// What was done, in order, and how long each took, for one partition.
-pub fn steps(said: &[Said]) -> Vec<(String, Duration)> {
-    let mut steps: Vec<(String, Duration)> = Vec::new();
-    let mut doing = "command, supervisor's plan".to_owned();
+/// A step of a start.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// What was done.
+    pub what: String,
+    /// How long after the start of the command it began.
+    pub since: Duration,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What was done for one partition. A step that is over before the supervisor looks is not told, and
+/// its time is in the one before.
+pub fn steps(said: &[Said]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut what = "command, supervisor's plan".to_owned();
     let mut since = Duration::ZERO;
     for said in said {
         let next = match said.progress["what"].as_str() {
-            Some("plan") => "huge pages, ledger, keeper's start".to_owned(),
+            Some("plan") => "ledger, huge pages, keeper's start".to_owned(),
             Some("step") => said.progress["step"].as_str().unwrap_or_default().to_owned(),
             Some("up") => String::new(),
             _ => continue,
         };
-        steps.push((doing, said.after.saturating_sub(since)));
-        (doing, since) = (next, said.after);
+        steps.push(Step { what, since, took: said.after.saturating_sub(since) });
+        (what, since) = (next, said.after);
     }
     steps
 }
