@@ -64,6 +64,7 @@ impl Kept {
             nodes: shares_of(memory),
             keeper: self.keeper,
             boot_id: report.boot_id.clone(),
+            start: report.start.clone(),
             ready_after_ms: report.ready_after_ms,
             restart_guard: report.restart_guard,
             restarts: entry.restarts,
