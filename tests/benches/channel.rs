@@ -6,8 +6,9 @@ use crate::figures::{Table, against};
 
 const GOAL: f64 = 2.0;
 
-pub fn run(_: &Bench) -> String {
-    let printed = cargo(&["run", "--release", "-p", "protocol", "--example", "roundtrip"]);
+pub fn run(bench: &Bench) -> String {
+    bench.say("building and running guest-init/protocol/examples/roundtrip.rs");
+    let printed = cargo("run", &["--release", "-p", "protocol", "--example", "roundtrip"]);
     let figure = |name: &str| -> f64 {
         let words = printed.split_whitespace();
         let value = words.filter_map(|word| word.split_once('=')).find(|(key, _)| *key == name);

@@ -1,5 +1,6 @@
 //! Numbers for people: medians, ratios, tables.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -9,6 +10,19 @@ pub fn median(values: &[f64]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
+}
+
+/// The median of each, in the order in which they came first.
+pub fn medians_of<T: Ord + Clone>(values: impl Iterator<Item = (T, f64)>) -> Vec<(T, f64)> {
+    let mut all: BTreeMap<T, Vec<f64>> = BTreeMap::new();
+    let mut order = Vec::new();
+    for (what, value) in values {
+        if !all.contains_key(&what) {
+            order.push(what.clone());
+        }
+        all.entry(what).or_default().push(value);
+    }
+    order.into_iter().map(|what| (what.clone(), median(&all[&what]))).collect()
 }
 
 /// Seconds of each.

@@ -5,12 +5,19 @@ use std::process::Command;
 
 use rig::qemu::Qemu;
 
+use crate::RIG_CPUS;
+
 /// The machine and QEMU, in words.
 pub fn description(qemu: &Qemu) -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
+    let sharing = if cpus > RIG_CPUS as usize {
+        "as many real CPUs as most rigs have virtual ones, and more"
+    } else {
+        "no more real CPUs than most rigs have virtual ones, so what runs side by side shares them"
+    };
     format!(
-        "Measured on {cpus} CPUs ({}), load average {} at the start, on {} with TCG. Each rig has \
-         more virtual CPUs than the machine has real ones, so what runs side by side shares them.",
+        "Measured with {cpus} CPUs ({}), load average {} at the start, on {} with TCG, which proves \
+         function, not hardware speed; {sharing}.",
         model(),
         load(),
         version(qemu),

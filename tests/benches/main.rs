@@ -49,12 +49,28 @@ impl Bench {
     }
 }
 
-/// A virtual server with the image in its store.
-pub fn server(cpus: u32, memory_gib: u64) -> Server {
+/// The virtual CPUs of most rigs, and the memory of most partitions.
+const RIG_CPUS: u32 = 4;
+const MEMORY_MIB: u64 = 512;
+/// Where a cluster file lies in a server.
+const CLUSTER: &str = "/cluster.ron";
+
+/// A cluster file with this many partitions of one CPU: `p1`, `p2` and so on.
+pub fn partitions(count: usize, megabytes: u64) -> String {
+    let partitions: String = (1..=count)
+        .map(|number| format!("\"p{number}\": (image: \"{IMAGE}\", memory: \"{megabytes}MiB\"),"))
+        .collect();
+    format!("Cluster(trust: Mutual, partitions: {{ {partitions} }})")
+}
+
+/// A virtual server with the image in its store, and these words on its kernel's command line:
+/// `no_timer_check` lest a busy machine look to the kernel like one whose timer does not work.
+pub fn server(cpus: u32, memory_gib: u64, words: &'static str) -> Server {
     Server::start(&Setup {
         images: &[IMAGE],
         topology: Topology::flat(cpus),
         memory: Bytes::gib(memory_gib),
+        words,
         ..Setup::default()
     })
 }

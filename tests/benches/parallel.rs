@@ -7,23 +7,18 @@ use scenarios::image_files;
 use crate::figures::{Table, against, paired_ratio, seconds, spread};
 use crate::plain::Plain;
 use crate::up::{until_ready, up};
-use crate::{Bench, IMAGE, server};
+use crate::{Bench, IMAGE, MEMORY_MIB, RIG_CPUS, partitions, server};
 
 const GOAL: f64 = 1.3;
 const COUNT: usize = 2;
 
 pub fn run(bench: &Bench) -> String {
-    let server = server(4, 4);
-    for (file, names) in [("/one.ron", &["one"][..]), ("/two.ron", &["one", "two"])] {
-        let partitions: String = names
-            .iter()
-            .map(|name| format!("\"{name}\": (image: \"{IMAGE}\", memory: \"512MiB\"),"))
-            .collect();
-        server.write(file, &format!("Cluster(trust: Mutual, partitions: {{ {partitions} }})"));
-    }
+    let server = server(RIG_CPUS, 4, "no_timer_check hugepages=640");
+    server.write("/one.ron", &partitions(1, MEMORY_MIB));
+    server.write("/two.ron", &partitions(COUNT, MEMORY_MIB));
     let timed = |file| {
         let time = until_ready(&up(&server, file));
-        let status = server.partition("one");
+        let status = server.partition("p1");
         server.sh("partitiond down");
         (time, status)
     };
@@ -31,15 +26,15 @@ pub fn run(bench: &Bench) -> String {
     let (_, status) = timed("/one.ron");
     let command_line = status["command_line"].as_str().expect("its command line");
     let image = image_files(IMAGE);
-    let plain = Plain::new(bench.qemu.clone(), &image, command_line, 512);
+    let plain = Plain::new(bench.qemu.clone(), &image, command_line, MEMORY_MIB);
 
     let mut times: [Vec<Duration>; 4] = Default::default();
     for number in 1..=bench.rounds {
         let round = [
             timed("/one.ron").0,
             timed("/two.ron").0,
-            plain.boot(&image.vmlinux),
-            plain.boot_at_once(&image.vmlinux, COUNT),
+            plain.boot(plain.vmlinux()),
+            plain.boot_at_once(plain.vmlinux(), COUNT),
         ];
         bench.say(&format!("round {number} of {}: {round:.2?}", bench.rounds));
         for (times, time) in times.iter_mut().zip(round) {

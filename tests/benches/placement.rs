@@ -11,8 +11,8 @@ const GOAL_CPUS: f64 = 1024.0;
 pub fn run(bench: &Bench) -> String {
     bench.say("building and running partitiond/benches/placement.rs");
     // A filter that fits none of criterion's: what is wanted is the table behind them.
-    let benchmark = ["bench", "-p", "partitiond", "--bench", "placement"];
-    let printed = cargo(&[&benchmark[..], &["--", "only-the-table"]].concat());
+    let arguments = ["-p", "partitiond", "--bench", "placement", "--", "only-the-table"];
+    let printed = cargo("bench", &arguments);
     let mut table = Table::new(["CPUs", "nodes", "partitions", "time", "cost of one CPU", "goal"]);
     let mut costs = Vec::new();
     for line in printed.lines() {

@@ -23,10 +23,12 @@ const NOT_PLAIN: [&str; 3] = ["8250.nr_uarts", "disable_cpu_apicid", "partition.
 /// A virtual machine, as large as a partition.
 pub struct Plain {
     qemu: Qemu,
+    image: ImageFiles,
     initramfs: PathBuf,
     command_line: String,
     megabytes: u64,
     cpus: u32,
+    preallocated: bool,
     _folder: TempDir,
 }
 
@@ -50,7 +52,23 @@ impl Plain {
             .collect();
         // Nothing but guest-init's line: a serial port is slow.
         words.extend(["console=ttyS0", "quiet"]);
-        Self { qemu, initramfs, command_line: words.join(" "), megabytes, cpus: 1, _folder: folder }
+        let (image, command_line) = (image.clone(), words.join(" "));
+        Self {
+            qemu,
+            image,
+            initramfs,
+            command_line,
+            megabytes,
+            cpus: 1,
+            preallocated: true,
+            _folder: folder,
+        }
+    }
+
+    /// The same, but QEMU takes its memory when the kernel gets to it.
+    pub fn lazy(mut self) -> Self {
+        self.preallocated = false;
+        self
     }
 
     /// The same on a machine of more CPUs, of which the kernel takes one: what it costs that an
@@ -59,6 +77,16 @@ impl Plain {
         self.command_line.push_str(" nr_cpus=1");
         self.cpus = cpus;
         self
+    }
+
+    /// The kernel as the image has it: unpacked. QEMU puts it into memory, as a keeper does.
+    pub fn vmlinux(&self) -> &Path {
+        &self.image.vmlinux
+    }
+
+    /// The kernel as its package has it: firmware loads it, and it unpacks itself.
+    pub fn vmlinuz(&self) -> &Path {
+        &self.image.vmlinuz
     }
 
     /// Boots it with this kernel and gives the time until guest-init was ready.
@@ -89,6 +117,8 @@ impl Plain {
             .args(["-machine", "q35", "-accel", "tcg,thread=multi"])
             .args(["-cpu", RigSpec::CPU_MODEL, "-smp", &self.cpus.to_string()])
             .args(["-m", &format!("{}M", self.megabytes)])
+            // A partition's memory is taken when it starts, not when its kernel gets to it.
+            .args(self.preallocated.then_some("-mem-prealloc"))
             .args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             .arg("-kernel")
             .arg(kernel)

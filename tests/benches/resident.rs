@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::figures::{Table, median};
-use crate::{Bench, IMAGE, server};
+use crate::{Bench, CLUSTER, partitions, server};
 
 const PARTITIONS: usize = 8;
 const GOAL_KIB: f64 = 12.0 * 1024.0;
@@ -14,8 +14,8 @@ const LOOK: &str = "\
     for p in /proc/[0-9]*; do \
         line=$(tr '\\0' ' ' 2>/dev/null <$p/cmdline); \
         case \"$line\" in *' serve '*) what=supervisor ;; *' keeper '*) what=keeper ;; *) continue ;; esac; \
-        echo $what $(sed -n 's/^Vm\\(RSS\\|HWM\\): *\\([0-9]*\\) kB/\\1=\\2/p' $p/status) \
-             $(sed -n 's/^Pss: *\\([0-9]*\\) kB/Pss=\\1/p' $p/smaps_rollup); \
+        echo $what $(sed -n 's/^Vm\\(RSS\\|HWM\\):[^0-9]*\\([0-9]*\\) kB/\\1=\\2/p' $p/status) \
+             $(sed -n 's/^Pss:[^0-9]*\\([0-9]*\\) kB/Pss=\\1/p' $p/smaps_rollup); \
     done";
 
 /// KiB of one process.
@@ -30,14 +30,10 @@ struct Process {
 }
 
 pub fn run(bench: &Bench) -> String {
-    let server = server(PARTITIONS as u32 + 4, 6);
-    let partitions: String = (1..=PARTITIONS)
-        .map(|number| format!("\"p{number}\": (image: \"{IMAGE}\", memory: \"256MiB\"),"))
-        .collect();
-    server
-        .write("/cluster.ron", &format!("Cluster(trust: Mutual, partitions: {{ {partitions} }})"));
+    let server = server(PARTITIONS as u32 + 4, 6, "no_timer_check hugepages=1100");
+    server.write(CLUSTER, &partitions(PARTITIONS, 256));
     bench.say(&format!("starting {PARTITIONS} partitions"));
-    server.sh("partitiond up /cluster.ron");
+    server.sh(&format!("partitiond up {CLUSTER}"));
     // What the start took may go again.
     std::thread::sleep(Duration::from_secs(5));
     let looked = server.sh(LOOK);

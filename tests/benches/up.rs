@@ -1,4 +1,4 @@
-//! `partitiond up`, and when it said what.
+//! `partitiond up`, and what its time went into.
 
 use std::time::{Duration, Instant};
 
@@ -50,32 +50,28 @@ pub fn until_ready(said: &[Said]) -> Duration {
     ready.map(|said| said.after).max().expect("a partition was ready")
 }
 
-/// A step of a start.
-#[derive(Clone, Debug)]
-pub struct Step {
-    /// What was done.
-    pub what: String,
-    /// How long after the start of the command it began.
-    pub since: Duration,
-    /// How long it took.
-    pub took: Duration,
-}
+/// What was done for the one partition that was started, and how long each took: they add up to the
+/// whole. The keeper's steps are by the keeper's clock, the others by this side's.
+pub fn steps(said: &[Said]) -> Vec<(String, Duration)> {
+    let plan = said.iter().find(|said| said.progress["what"] == "plan").expect("a plan").after;
+    let up = said.iter().find(|said| said.progress["what"] == "up").expect("it was ready");
+    let status = &up.progress["status"];
+    let milliseconds = |value: &Value| Duration::from_millis(value.as_u64().expect("a number"));
+    let ready = milliseconds(&status["ready_after_ms"]);
+    let start = status["start"].as_array().expect("the steps of its start");
+    let begins: Vec<Duration> = start.iter().map(|step| milliseconds(&step["at_ms"])).collect();
+    let first = begins.first().copied().unwrap_or_default();
 
-/// What was done for one partition. A step that is over before the supervisor looks is not told, and
-/// its time is in the one before.
-pub fn steps(said: &[Said]) -> Vec<Step> {
-    let mut steps = Vec::new();
-    let mut what = "command, supervisor's plan".to_owned();
-    let mut since = Duration::ZERO;
-    for said in said {
-        let next = match said.progress["what"].as_str() {
-            Some("plan") => "ledger, huge pages, keeper's start".to_owned(),
-            Some("step") => said.progress["step"].as_str().unwrap_or_default().to_owned(),
-            Some("up") => String::new(),
-            _ => continue,
-        };
-        steps.push(Step { what, since, took: said.after.saturating_sub(since) });
-        (what, since) = (next, said.after);
+    let supervisor = up.after.saturating_sub(plan).saturating_sub(ready);
+    let mut steps = vec![
+        ("command and supervisor, until the plan is told".to_owned(), plan),
+        ("supervisor: image, ledger, huge pages; telling of the end".to_owned(), supervisor),
+        ("keeper, until its first step".to_owned(), first),
+    ];
+    let ends = begins.iter().skip(1).copied().chain([ready]);
+    for ((step, begin), end) in start.iter().zip(&begins).zip(ends) {
+        let name = step["step"].as_str().expect("a step has a name").to_owned();
+        steps.push((name, end.saturating_sub(*begin)));
     }
     steps
 }
