@@ -1,5 +1,5 @@
 # Everything that has to be set up or run. `make demo` shows the main job; `make test` is what CI
-# runs; `make soak` is what takes too long for CI.
+# runs; `make soak` is what takes too long for CI; `make bench` measures.
 
 TARGET := x86_64-unknown-linux-gnu
 BUILT := target/$(TARGET)
@@ -12,6 +12,8 @@ SERIAL := -- --test-threads=1
 SOAKS := --no-fail-fast --test soak_pairs --test soak_kills --test host_kernel_starts_cpus
 # Seconds that each fuzz target runs.
 FUZZ ?= 60
+# How often `make bench` takes each time.
+ROUNDS ?= 7
 
 .PHONY: help
 help:
@@ -19,6 +21,7 @@ help:
 	@echo "make test       everything that CI runs"
 	@echo "make soak       every kernel beside every other, kill -9 at random moments, and the fuzz"
 	@echo "                targets for ten minutes each"
+	@echo "make bench      measure, and write docs/benchmarks.md (BENCH=start: one part, only printed)"
 	@echo "make programs   the programs, in $(BUILT)"
 	@echo "make clean      remove what was built"
 
@@ -71,6 +74,10 @@ fuzz: setup
 soak: programs
 	cargo test --quiet -p scenarios $(SOAKS) $(SERIAL) --ignored --nocapture; \
 		scenarios=$$?; tests/fuzz/run.sh 600 && exit $$scenarios
+
+.PHONY: bench
+bench: programs
+	BENCH_ROUNDS=$(ROUNDS) cargo bench --quiet --profile dev -p scenarios --bench figures -- $(BENCH)
 
 .PHONY: man
 man: programs

@@ -17,4 +17,4 @@ pub mod tar;
 pub use programs::{Programs, programs};
 pub use random::Random;
 pub use retry::scenario;
-pub use server::{HostState, Lives, Server, Setup};
+pub use server::{HostState, ImageFiles, Lives, Server, Setup, image_files};

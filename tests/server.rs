@@ -16,6 +16,7 @@ use rig::{GuestFile, KeptBy, Output, Rig, RigSpec, Topology, provide};
 
 use crate::programs::programs;
 pub use lives::Lives;
+pub use store::{ImageFiles, image_files};
 pub use view::HostState;
 
 /// How long a line of shell may take, on a machine that has other things to do. A host whose kernel

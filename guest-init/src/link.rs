@@ -1,6 +1,7 @@
 //! The way to the keeper, whatever the transport.
 
 use std::collections::VecDeque;
+use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use protocol::channel::{Channel, ChannelError, RingChannel};
@@ -226,6 +227,10 @@ fn without_keeper(message: &ToHost) {
     match message {
         ToHost::Log { workload, line, .. } => {
             kmsg::info(&format!("{workload}: {}", String::from_utf8_lossy(line)));
+        }
+        // On a machine of its own there is nobody to hear of it but who looks at the console.
+        ToHost::Ready { .. } => {
+            let _ = writeln!(std::io::stdout(), "guest-init: ready");
         }
         ToHost::Workload { name, state } => kmsg::info(&format!("workload {name}: {state:?}")),
         _ => {}

@@ -257,6 +257,9 @@ pub struct PartitionStatus {
     pub keeper: Option<u32>,
     /// Its boot id, once it has answered.
     pub boot_id: Option<String>,
+    /// The steps of its start, in order; empty where another keeper has taken it up since.
+    #[serde(default)]
+    pub start: Vec<StartStep>,
     /// Milliseconds from the start of its start until it was ready.
     pub ready_after_ms: Option<u64>,
     /// Whether a restart of its kernel is caught; while not, it would reset the machine.
@@ -273,6 +276,15 @@ pub struct PartitionStatus {
     pub last_words: Vec<String>,
     /// Its kernel's whole command line.
     pub command_line: String,
+}
+
+/// A step of a start. It ends where the next one begins, the last one when the partition is ready.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartStep {
+    /// What is done, such as `loading kernel and initramfs`.
+    pub step: String,
+    /// Milliseconds from the keeper's start until it began.
+    pub at_ms: u64,
 }
 
 /// Something that happened.

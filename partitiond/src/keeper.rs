@@ -75,6 +75,10 @@ pub enum KeeperError {
     Taken,
 }
 
+/// The steps of a start that are the partition's own.
+pub const BOOTING: &str = "booting its kernel";
+const STARTING_WORKLOADS: &str = "starting its workloads";
+
 /// Runs a keeper for the partition in `dir` until the partition has ended.
 pub fn run(dir: &Path) -> ExitCode {
     let clock = TscClock::start();
@@ -110,7 +114,7 @@ async fn keep(dir: &PartitionDir, clock: TscClock, begun: Instant) -> Result<(),
         let record: Record = read_json(&dir.record())?;
         Instance::adopt(record).map_err(|error| chain(&error))
     } else {
-        start(&spec, clock, &reports).await.map_err(|failure| chain(&failure))
+        start(&spec, clock, begun, &reports).await.map_err(|failure| chain(&failure))
     };
     let end = match instance {
         Err(message) => {
@@ -125,6 +129,10 @@ async fn keep(dir: &PartitionDir, clock: TscClock, begun: Instant) -> Result<(),
             reports.send_modify(|report| {
                 report.phase = Phase::Booting;
                 report.step = None;
+                // One that was found running has no start to tell of.
+                if !report.start.is_empty() {
+                    report.begin(BOOTING, begun.elapsed());
+                }
                 report.command_line.clone_from(&instance.record().command_line);
             });
             Partition::new(instance, &spec, log.clone(), reports.clone(), begun).run(inbox).await
@@ -143,12 +151,17 @@ async fn keep(dir: &PartitionDir, clock: TscClock, begun: Instant) -> Result<(),
 async fn start(
     spec: &KeeperSpec,
     clock: TscClock,
+    begun: Instant,
     reports: &watch::Sender<Report>,
 ) -> Result<Instance, Failure> {
     let (bare, reports) = (spec.bare.clone(), reports.clone());
     let starting = tokio::task::spawn_blocking(move || {
         Instance::start(bare, clock, &mut |step| {
-            reports.send_modify(|report| report.step = Some(step.to_string()));
+            reports.send_modify(|report| {
+                let step = step.to_string();
+                report.begin(&step, begun.elapsed());
+                report.step = Some(step);
+            });
         })
     });
     match starting.await {

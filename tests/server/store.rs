@@ -8,12 +8,38 @@ use images::build::{BuildEnv, build};
 use images::cpio::{Meta, Writer};
 use images::manifest::Digest;
 use images::store::Store;
+use rig::provide;
 
-use super::{definition, in_cache};
+use super::{debian, definition, in_cache};
 use crate::programs::programs;
 
 /// Where a supervisor keeps its images.
 const STORE: &str = "var/lib/partitiond/images";
+
+/// The files behind an image, for whoever boots it without `partitiond`.
+#[derive(Clone, Debug)]
+pub struct ImageFiles {
+    /// The kernel as its package has it, compressed.
+    pub vmlinuz: PathBuf,
+    /// The kernel as the image has it, an ELF file.
+    pub vmlinux: PathBuf,
+    /// The parts of the initramfs, in order.
+    pub initramfs: Vec<PathBuf>,
+}
+
+/// The files of the image of a shipped definition, built where it is not in the store yet.
+pub fn image_files(name: &str) -> ImageFiles {
+    let cache = provide::cache_dir().expect("a place for the cache");
+    let store = Store::open(in_cache(&cache, "images")).expect("a store");
+    let digest = image(name, &store, &cache);
+    let manifest = store.image(&digest).expect("the image").manifest;
+    let (package, suite) = debian(name);
+    ImageFiles {
+        vmlinuz: provide::kernel(&package, &suite, &cache, &()).expect("its package").image,
+        vmlinux: store.blob_path(&manifest.kernel.vmlinux.digest),
+        initramfs: manifest.initramfs.iter().map(|part| store.blob_path(&part.digest)).collect(),
+    }
+}
 
 /// An archive with the images of these definitions, each under the definition's name.
 pub fn archive(names: &[&str], cache: &Path) -> PathBuf {

@@ -10,7 +10,7 @@ use super::render::{
     Outcome, Style, details, entry, event, headline, obstacles, outcome, overview,
 };
 use super::*;
-use crate::api::{End, Event, LogEntry, PartitionStatus, Phase, Problem, ProblemKind};
+use crate::api::{End, Event, LogEntry, PartitionStatus, Phase, Problem, ProblemKind, StartStep};
 use crate::client::fake::{Fake, chunked, respond};
 use crate::cluster::MemorySource;
 use crate::doctor::Obstacle;
@@ -32,6 +32,10 @@ pub(super) fn status(name: &str, phase: Phase) -> PartitionStatus {
         ranges: Vec::new(),
         keeper: Some(4711),
         boot_id: Some("0f0e0d0c-0000-4000-8000-000000000000".to_owned()),
+        start: vec![
+            StartStep { step: "taking its CPUs from the host".to_owned(), at_ms: 0 },
+            StartStep { step: "booting its kernel".to_owned(), at_ms: 74 },
+        ],
         ready_after_ms: Some(3100),
         restart_guard: true,
         restarts: 0,

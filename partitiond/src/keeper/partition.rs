@@ -15,11 +15,11 @@ use tokio::sync::{mpsc, watch};
 use self::ending::Ending;
 pub use self::ending::describe;
 use self::timing::Timing;
-use super::KeeperSpec;
 use super::connection::Command;
 use super::log::Log;
 use super::report::{Report, now_ms};
 use super::session::Sessions;
+use super::{KeeperSpec, STARTING_WORKLOADS};
 use crate::api::{End, Phase};
 use crate::errors::chain;
 
@@ -164,7 +164,12 @@ impl Partition {
                     "guest-init runs: {}, {} CPUs, {} KiB",
                     hello.kernel, hello.cpus, hello.memory_kib
                 ));
+                let after = self.begun.elapsed();
                 self.reports.send_modify(|report| {
+                    // guest-init says hello to every keeper anew; only the first one is a start.
+                    if report.boot_id.is_none() && !report.start.is_empty() {
+                        report.begin(STARTING_WORKLOADS, after);
+                    }
                     report.kernel = Some(bounded(hello.kernel));
                     report.boot_id = Some(bounded(hello.boot_id));
                 });

@@ -1,12 +1,12 @@
 //! What a keeper tells the supervisor about its partition.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use protocol::{Signals, WorkloadState};
 use serde::{Deserialize, Serialize};
 
-use crate::api::{End, Phase};
+use crate::api::{End, Phase, StartStep};
 
 /// Everything known about a partition, sent whole whenever it changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,9 @@ pub struct Report {
     pub kernel: Option<String>,
     /// Its boot id, once it has answered.
     pub boot_id: Option<String>,
+    /// The steps of its start so far; empty where another keeper started it.
+    #[serde(default)]
+    pub start: Vec<StartStep>,
     /// Milliseconds from the keeper's start until it was ready.
     pub ready_after_ms: Option<u64>,
     /// Whether a restart of its kernel is caught.
@@ -48,6 +51,7 @@ impl Default for Report {
             stuck: None,
             kernel: None,
             boot_id: None,
+            start: Vec::new(),
             ready_after_ms: None,
             restart_guard: false,
             signals: None,
@@ -56,6 +60,14 @@ impl Default for Report {
             last_words: Vec::new(),
             command_line: String::new(),
         }
+    }
+}
+
+impl Report {
+    /// Notes that a step of the start begins, so long after the keeper's own start.
+    pub fn begin(&mut self, step: &str, after: Duration) {
+        let step = step.to_owned();
+        self.start.push(StartStep { step, at_ms: after.as_millis() as u64 });
     }
 }
 

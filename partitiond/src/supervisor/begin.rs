@@ -49,6 +49,7 @@ impl Supervisor {
     /// partition does, and what is left of it where neither does.
     pub(super) async fn take_up(self: Arc<Self>) {
         self.events.tell(None, "supervisor-started", "the supervisor runs".to_owned(), Vec::new());
+        self.trim_pools();
         if let Some(starter) = self.ledger().starter {
             // Those who need it to be done wait for it; it may take as long as a CPU's start.
             tokio::task::spawn_blocking(move || starter.mend());

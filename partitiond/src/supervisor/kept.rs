@@ -66,6 +66,7 @@ impl Kept {
             ranges: entry.spec.bare.ranges.clone(),
             keeper: self.keeper,
             boot_id: report.boot_id.clone(),
+            start: report.start.clone(),
             ready_after_ms: report.ready_after_ms,
             restart_guard: report.restart_guard,
             restarts: entry.restarts,

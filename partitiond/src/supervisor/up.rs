@@ -13,7 +13,7 @@ use super::planned::{Planned, by_action};
 use super::start::{cpus_of, page_size_of, shares_of};
 use super::{Supervisor, failed, problem};
 use crate::api::{End, Phase, Problem, ProblemKind, Progress};
-use crate::keeper::{KeeperSpec, describe};
+use crate::keeper::{BOOTING, KeeperSpec, describe};
 use crate::ledger::Entry;
 use crate::plan::{Action, Spec};
 
@@ -32,6 +32,8 @@ impl Supervisor {
         let begun = Instant::now();
         let plan = serde_json::to_value(&planned.plan).unwrap_or_default();
         let _ = tell.send(Progress::Plan { plan, text: planned.text() });
+        // Shown before it is done, not after: what follows does not yield for a while.
+        tokio::task::yield_now().await;
         let mut steps = by_action(&planned.plan);
         let mut named = |action| steps.remove(&action).unwrap_or_default();
 
@@ -149,8 +151,7 @@ impl Supervisor {
             }
             Phase::Starting | Phase::Booting => {
                 let booting = kept.report.phase == Phase::Booting;
-                let step =
-                    if booting { Some("booting its kernel".to_owned()) } else { kept.report.step };
+                let step = if booting { Some(BOOTING.to_owned()) } else { kept.report.step };
                 if let Some(step) = step.clone().filter(|_| step != said) {
                     let _ = tell.send(Progress::Step { partition: name.to_owned(), step });
                 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use protocol::{ExitStatus, Interrupts, PressureLine, Signals, WorkloadState};
 
-use crate::api::{End, PartitionStatus};
+use crate::api::{End, PartitionStatus, StartStep};
 
 use super::overview::{paint_state, state};
 use super::{Style, Table, clean, duration};
@@ -33,6 +33,9 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
     }
     if let Some(milliseconds) = status.ready_after_ms {
         line("ready after", duration(milliseconds));
+        for (took, step) in steps(&status.start, milliseconds) {
+            line("", format!("{took:>6} ms {step}"));
+        }
     }
     line(
         "restart guard",
@@ -79,6 +82,12 @@ fn reason(end: &End) -> Option<String> {
         End::Panicked { message } | End::Failed { message } => Some(clean(message)),
         _ => None,
     }
+}
+
+/// How long each step of a start took, in milliseconds.
+fn steps(start: &[StartStep], ready: u64) -> impl Iterator<Item = (u64, String)> {
+    let ends = start.iter().skip(1).map(|next| next.at_ms).chain([ready]);
+    start.iter().zip(ends).map(|(step, end)| (end.saturating_sub(step.at_ms), clean(&step.step)))
 }
 
 fn short(digest: &str) -> String {

@@ -1,0 +1,54 @@
+//! Partitions that boot at once, against one that boots alone.
+
+use std::time::Duration;
+
+use scenarios::image_files;
+
+use crate::figures::{Table, against, paired_ratio, seconds, spread};
+use crate::plain::Plain;
+use crate::up::{until_ready, up};
+use crate::{Bench, IMAGE, MEMORY_MIB, RIG_CPUS, partitions, server};
+
+const GOAL: f64 = 1.3;
+const COUNT: usize = 2;
+
+pub fn run(bench: &Bench) -> String {
+    let server = server(RIG_CPUS, 4, "no_timer_check hugepages=640");
+    server.write("/one.ron", &partitions(1, MEMORY_MIB));
+    server.write("/two.ron", &partitions(COUNT, MEMORY_MIB));
+    let timed = |file| {
+        let time = until_ready(&up(&server, file));
+        let status = server.partition("p1");
+        server.sh("partitiond down");
+        (time, status)
+    };
+    bench.say("a first `up`, which starts the supervisor");
+    let (_, status) = timed("/one.ron");
+    let command_line = status["command_line"].as_str().expect("its command line");
+    let image = image_files(IMAGE);
+    let plain = Plain::new(bench.qemu.clone(), &image, command_line, MEMORY_MIB);
+
+    let mut times: [Vec<Duration>; 4] = Default::default();
+    for number in 1..=bench.rounds {
+        let round = [
+            timed("/one.ron").0,
+            timed("/two.ron").0,
+            plain.boot(plain.vmlinux()),
+            plain.boot_at_once(plain.vmlinux(), COUNT),
+        ];
+        bench.say(&format!("round {number} of {}: {round:.2?}", bench.rounds));
+        for (times, time) in times.iter_mut().zip(round) {
+            times.push(time);
+        }
+    }
+    let [one, two, plain_one, plain_two] = times.map(|times| seconds(&times));
+    let mut table = Table::new(["booting at once", "one", "two", "two against one", "goal"]);
+    let mut row = |what: &str, one: &[f64], two: &[f64], goal: bool| {
+        let ratio = paired_ratio(two, one);
+        let goal = if goal { against(GOAL, ratio) } else { "for comparison".to_owned() };
+        table.row([what.to_owned(), spread(one), spread(two), format!("{ratio:.2}×"), goal]);
+    };
+    row("partitions, `partitiond up` in a rig", &one, &two, true);
+    row("QEMU machines side by side", &plain_one, &plain_two, false);
+    table.text()
+}
