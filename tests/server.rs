@@ -30,6 +30,9 @@ pub struct Setup {
     pub qemu: QemuVersion,
     /// Words for the host's command line, behind the usual ones.
     pub words: &'static str,
+    /// Whether QEMU takes the memory at once, as a real server has it, or page by page when it is first
+    /// touched, which costs whoever touches it.
+    pub preallocated: bool,
 }
 
 impl Default for Setup {
@@ -41,6 +44,7 @@ impl Default for Setup {
             memory: Bytes::gib(4),
             qemu: QemuVersion::V10,
             words: "",
+            preallocated: false,
         }
     }
 }
@@ -61,6 +65,8 @@ impl Server {
         let kernel = provide::kernel(&package, &suite, &cache, &quiet).expect("the host's kernel");
         let qemu = qemu::provide(&setup.qemu, &cache, &quiet).expect("QEMU");
         let programs = programs();
+        let mut qemu_args = setup.qemu.arguments();
+        qemu_args.extend(setup.preallocated.then(|| "-mem-prealloc".to_owned()));
         let spec = RigSpec {
             name: unique_name(),
             topology: setup.topology,
@@ -75,7 +81,7 @@ impl Server {
             }],
             archives: vec![archive],
             cpu_model: RigSpec::CPU_MODEL.to_owned(),
-            qemu_args: setup.qemu.arguments(),
+            qemu_args,
             qemu,
             agent: programs.rig_agent.clone(),
             busybox: provide::busybox(&cache, &quiet).expect("busybox"),
