@@ -40,6 +40,9 @@ pub struct Setup {
     pub words: &'static str,
     /// Modules that the host has loaded besides those that it always has.
     pub modules: &'static [&'static str],
+    /// Whether QEMU takes the memory at once, as a real server has it, or page by page when it is first
+    /// touched, which costs whoever touches it.
+    pub preallocated: bool,
 }
 
 impl Default for Setup {
@@ -52,6 +55,7 @@ impl Default for Setup {
             qemu: QemuVersion::V10,
             words: "",
             modules: &[],
+            preallocated: false,
         }
     }
 }
@@ -72,6 +76,8 @@ impl Server {
         let kernel = provide::kernel(&package, &suite, &cache, &quiet).expect("the host's kernel");
         let qemu = qemu::provide(&setup.qemu, &cache, &quiet).expect("QEMU");
         let programs = programs();
+        let mut qemu_args = setup.qemu.arguments();
+        qemu_args.extend(setup.preallocated.then(|| "-mem-prealloc".to_owned()));
         let spec = RigSpec {
             name: unique_name(),
             topology: setup.topology,
@@ -90,7 +96,7 @@ impl Server {
             }],
             archives: vec![archive],
             cpu_model: RigSpec::CPU_MODEL.to_owned(),
-            qemu_args: setup.qemu.arguments(),
+            qemu_args,
             qemu,
             agent: programs.rig_agent.clone(),
             busybox: provide::busybox(&cache, &quiet).expect("busybox"),

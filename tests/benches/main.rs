@@ -71,6 +71,7 @@ pub fn server(cpus: u32, memory_gib: u64, words: &'static str) -> Server {
         topology: Topology::flat(cpus),
         memory: Bytes::gib(memory_gib),
         words,
+        preallocated: true,
         ..Setup::default()
     })
 }

@@ -31,9 +31,12 @@ struct Process {
 
 pub fn run(bench: &Bench) -> String {
     let server = server(PARTITIONS as u32 + 4, 6, "no_timer_check hugepages=1100");
-    server.write(CLUSTER, &partitions(PARTITIONS, 256));
-    bench.say(&format!("starting {PARTITIONS} partitions"));
-    server.sh(&format!("partitiond up {CLUSTER}"));
+    // One after the other: eight kernels that boot at once are too much for a few real CPUs.
+    for count in 1..=PARTITIONS {
+        bench.say(&format!("starting partition {count} of {PARTITIONS}"));
+        server.write(CLUSTER, &partitions(count, 256));
+        server.sh(&format!("partitiond up {CLUSTER}"));
+    }
     // What the start took may go again.
     std::thread::sleep(Duration::from_secs(5));
     let looked = server.sh(LOOK);
