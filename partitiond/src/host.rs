@@ -4,7 +4,7 @@ mod hugepages;
 mod interrupts;
 mod mounts;
 
-pub use hugepages::{HugePagesError, add, add_some, remove, restore_total, total};
+pub use hugepages::{HugePagesError, add, add_some, remove, restore_total, total, trim};
 pub use interrupts::{affinities, restore};
 pub use mounts::{MountError, mount_hugetlbfs, unmount};
 

@@ -121,6 +121,18 @@ pub fn restore_total(node: NodeId, size: PageSize, total: u64) -> Result<(), Hug
     Pool { node, size }.shrink(total)
 }
 
+/// Takes free pages away until `floor` pages are left in all. Those in use stay.
+///
+/// # Errors
+///
+/// [`HugePagesError::NoPool`] where the pool is gone.
+pub fn trim(node: NodeId, size: PageSize, floor: u64) -> Result<(), HugePagesError> {
+    let pool = Pool { node, size };
+    let total = pool.total()?;
+    let goal = total.saturating_sub(pool.free()?).max(floor);
+    if goal < total { pool.shrink(goal) } else { Ok(()) }
+}
+
 #[derive(Clone, Copy)]
 struct Pool {
     node: NodeId,

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use boot::bare::{Instance, Starter};
 use nix::fcntl::Flock;
@@ -49,11 +50,39 @@ impl Supervisor {
     /// partition does, and what is left of it where neither does.
     pub(super) async fn take_up(self: Arc<Self>) {
         self.events.tell(None, "supervisor-started", "the supervisor runs".to_owned(), Vec::new());
+        self.trim_pools();
         let entries: Vec<_> = self.ledger().partitions.values().cloned().collect();
         for entry in entries {
             let name = entry.spec.name.clone();
             self.kept().insert(name.clone(), Kept::new(entry));
             self.clone().watch(&name, true).await;
+        }
+    }
+
+    /// Waits until it is known what has become of partitions that nobody has been heard of yet. What
+    /// an earlier supervisor was starting when it died may be about to be taken back; then it has
+    /// to be started once more, and not to be kept.
+    pub(super) async fn settled(&self) {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let mut changes = self.changed.subscribe();
+        let unheard = |kept: &Kept| kept.keeper.is_none() && kept.report.phase == Phase::Starting;
+        let settled =
+            async { while self.kept().values().any(unheard) && changes.changed().await.is_ok() {} };
+        // Longer only takes a keeper that hangs, and that one is kept.
+        let _ = tokio::time::timeout(PATIENCE, settled).await;
+    }
+
+    /// Takes away the huge pages that an earlier supervisor was adding when it died: those for the
+    /// moment of a start only, and those that it could not write down any more. No keeper waits for
+    /// them, as none is started before they are written down.
+    fn trim_pools(&self) {
+        let before = self.ledger().before.clone().unwrap_or_default();
+        for pool in before.hugepages {
+            if let Some(floor) = self.pool_floor(pool.node, pool.size)
+                && let Err(error) = host::trim(pool.node, pool.size, floor)
+            {
+                self.events.tell(None, "warning", chain(&error), Vec::new());
+            }
         }
     }
 

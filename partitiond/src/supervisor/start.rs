@@ -162,7 +162,7 @@ impl Supervisor {
 
     /// The least that a pool must hold: what the host had and what the ledger added. `None` where no
     /// partition is left, and the pool is as it was.
-    fn pool_floor(&self, node: NodeId, size: PageSize) -> Option<u64> {
+    pub(super) fn pool_floor(&self, node: NodeId, size: PageSize) -> Option<u64> {
         let ledger = self.ledger();
         let added = ledger.partitions.values().flat_map(|entry| &entry.hugepages);
         let pools = ledger.before.as_ref()?.hugepages.iter().chain(added);
