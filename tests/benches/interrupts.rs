@@ -51,7 +51,7 @@ const LOAD: &str = "\
     while [ $(date +%s) -lt $end ]; do cat /proc/kallsyms; sleep 1; done; wait";
 
 pub fn run(bench: &Bench) -> String {
-    let server = server(RIG_CPUS, 4, "no_timer_check");
+    let server = server(RIG_CPUS, 4, "");
     server.write(
         "/cluster.ron",
         &format!(

@@ -63,8 +63,7 @@ pub fn partitions(count: usize, megabytes: u64) -> String {
     format!("Cluster(trust: Mutual, partitions: {{ {partitions} }})")
 }
 
-/// A virtual server with the image in its store, and these words on its kernel's command line:
-/// `no_timer_check` lest a busy machine look to the kernel like one whose timer does not work.
+/// A virtual server with the image in its store, and these words on its kernel's command line.
 pub fn server(cpus: u32, memory_gib: u64, words: &'static str) -> Server {
     Server::start(&Setup {
         images: &[IMAGE],

@@ -13,7 +13,7 @@ const GOAL: f64 = 1.3;
 const COUNT: usize = 2;
 
 pub fn run(bench: &Bench) -> String {
-    let server = server(RIG_CPUS, 4, "no_timer_check hugepages=640");
+    let server = server(RIG_CPUS, 4, "hugepages=640");
     server.write("/one.ron", &partitions(1, MEMORY_MIB));
     server.write("/two.ron", &partitions(COUNT, MEMORY_MIB));
     let timed = |file| {

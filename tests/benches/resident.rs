@@ -30,7 +30,7 @@ struct Process {
 }
 
 pub fn run(bench: &Bench) -> String {
-    let server = server(PARTITIONS as u32 + 4, 6, "no_timer_check hugepages=1100");
+    let server = server(PARTITIONS as u32 + 4, 6, "hugepages=1100");
     // One after the other: eight kernels that boot at once are too much for a few real CPUs.
     for count in 1..=PARTITIONS {
         bench.say(&format!("starting partition {count} of {PARTITIONS}"));

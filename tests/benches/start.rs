@@ -48,7 +48,7 @@ struct Machines {
 }
 
 pub fn run(bench: &Bench) -> String {
-    let server = server(RIG_CPUS, 4, "no_timer_check hugepages=640");
+    let server = server(RIG_CPUS, 4, "hugepages=640");
     server.write(CLUSTER, &partitions(1, MEMORY_MIB));
     bench.say("a first `up`, which starts the supervisor");
     let very_first = until_ready(&up(&server, CLUSTER));

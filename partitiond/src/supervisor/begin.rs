@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use boot::bare::{Instance, PoolsLock, Starter};
 use nix::fcntl::Flock;
@@ -60,6 +61,19 @@ impl Supervisor {
             self.kept().insert(name.clone(), Kept::new(entry));
             self.clone().watch(&name, true).await;
         }
+    }
+
+    /// Waits until it is known what has become of partitions that nobody has been heard of yet. What
+    /// an earlier supervisor was starting when it died may be about to be taken back; then it has
+    /// to be started once more, and not to be kept.
+    pub(super) async fn settled(&self) {
+        const PATIENCE: Duration = Duration::from_secs(20);
+        let mut changes = self.changed.subscribe();
+        let unheard = |kept: &Kept| kept.keeper.is_none() && kept.report.phase == Phase::Starting;
+        let settled =
+            async { while self.kept().values().any(unheard) && changes.changed().await.is_ok() {} };
+        // Longer only takes a keeper that hangs, and that one is kept.
+        let _ = tokio::time::timeout(PATIENCE, settled).await;
     }
 
     /// Takes away the huge pages that an earlier supervisor could not write down any more when it

@@ -96,6 +96,7 @@ async fn up(
     State(supervisor): Shared,
     Json(request): Json<UpRequest>,
 ) -> Result<Response, Problem> {
+    supervisor.settled().await;
     let planned = supervisor.plan(&request)?;
     planned.refuse_obstacles()?;
     Ok(streams::progress(|progress| supervisor.up(planned, progress)))
