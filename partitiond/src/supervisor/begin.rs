@@ -80,11 +80,11 @@ impl Supervisor {
     /// died, and those that a keeper was gathering. No keeper waits for them: none is started before
     /// its pages are written down.
     fn trim_pools(&self) {
-        let ledger = self.ledger().clone();
-        let Some(before) = ledger.before else { return };
-        let added = || ledger.partitions.values().flat_map(|entry| &entry.hugepages);
         let trimmed = PoolsLock::take().and_then(|lock| {
-            before.hugepages.iter().try_for_each(|had| {
+            let ledger = self.ledger().clone();
+            let added = || ledger.partitions.values().flat_map(|entry| &entry.hugepages);
+            let before = ledger.before.iter().flat_map(|before| &before.hugepages);
+            before.clone().try_for_each(|had| {
                 let same = added().filter(|pages| pages.pool() == had.pool());
                 let floor = same.fold(had.count, |sum, pages| sum.saturating_add(pages.count));
                 had.pool().trim(&lock, floor)
@@ -123,7 +123,13 @@ impl Supervisor {
             Err(_) => None,
         };
         let bare = spec.bare.clone();
-        let reclaimed = tokio::task::spawn_blocking(move || Instance::reclaim(&bare)).await;
+        let supervisor = self.clone();
+        let reclaiming = move || {
+            let reclaimed = Instance::reclaim(&bare);
+            supervisor.trim_pools();
+            reclaimed
+        };
+        let reclaimed = tokio::task::spawn_blocking(reclaiming).await;
         self.update(name, |kept| {
             kept.report.end.get_or_insert(End::Lost);
             match &reclaimed {

@@ -117,9 +117,10 @@ impl Supervisor {
         for share in &entry.spec.bare.memory {
             let wanted = share.size.0 / size.bytes().0;
             let pool = Pool { node: share.node, size };
-            let count = PoolsLock::take()
-                .and_then(|lock| pool.add(&lock, wanted, self.promised(&name, pool)))
-                .map_err(|error| problem(ProblemKind::Refused, chain(&error), None))?;
+            let refused = |error| problem(ProblemKind::Refused, chain(&error), None);
+            // Held until they are written down: what is not, others may take away.
+            let lock = PoolsLock::take().map_err(refused)?;
+            let count = pool.add(&lock, wanted, self.promised(&name, pool)).map_err(refused)?;
             entry.hugepages.push(PoolPages { node: share.node, size, count });
             let saved = entry.clone();
             self.write_ledger(|ledger| {
