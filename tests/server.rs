@@ -107,7 +107,18 @@ impl Server {
             crate::retry::examine(&error);
             panic!("the server does not start: {error}");
         });
-        Self { rig }
+        let server = Self { rig };
+        server.bind_interrupts();
+        server
+    }
+
+    /// Binds interrupts to a CPU that scenarios give to partitions. Those that may go to any CPU keep
+    /// their affinity when one is taken, and nobody would see that it is not put back.
+    fn bind_interrupts(&self) {
+        let bound = self
+            .sh("for file in /proc/irq/*/smp_affinity_list; do echo 2 >$file; done 2>/dev/null; \
+             grep -lx 2 /proc/irq/*/smp_affinity_list");
+        assert!(!bound.is_empty(), "some interrupt can be bound");
     }
 
     /// The rig that it is.
