@@ -1,4 +1,5 @@
-//! Memory that the host was booted without: `memmap=` and the Soft-Reserved pool, beside huge pages.
+//! Where partitions' memory comes from: scattered huge pages, memory that the host was booted without
+//! (`memmap=`, the Soft-Reserved pool).
 
 use rig::Topology;
 use scenarios::{Server, Setup, scenario};
@@ -119,6 +120,38 @@ fn device_dax_gives_its_memory_once_it_has_a_driver() {
         let keeper = server.partition("db")["keeper"].to_string();
         let maps = server.sh(&format!("cat /proc/{keeper}/maps"));
         assert!(maps.contains("/dev/dax0.0") && !maps.contains("hugepages"), "{maps}");
+        server.sh("partitiond down");
+        assert_eq!(server.state(), before, "the host is as it was found");
+    });
+}
+
+/// Leaves the host's free memory in pieces that follow each other in no order: many small files of huge
+/// pages, removed at random.
+const SCATTER: &str = "mkdir -p /mnt/scatter && mount -t hugetlbfs none /mnt/scatter && \
+    cd /sys/kernel/mm/hugepages/hugepages-2048kB && echo 1400 >nr_hugepages && \
+    count=$(($(cat nr_hugepages) / 2)) && \
+    for n in $(seq $count); do fallocate -l 4194304 /mnt/scatter/$n; done && \
+    for n in $(seq $count | shuf); do rm /mnt/scatter/$n; done && \
+    echo 0 >nr_hugepages && umount /mnt/scatter && echo $count";
+
+#[test]
+fn a_kernel_finds_its_piece_where_free_memory_is_scattered() {
+    scenario(|| {
+        let server = Server::start(&Setup { images: &["linux-7.2-cloud"], ..Setup::default() });
+        let files: u64 = server.sh(SCATTER).parse().expect("a count");
+        assert!(files > 500, "most of the host's memory was in them: {files}");
+        let before = server.state();
+        server.write(
+            "/cluster.ron",
+            r#"Cluster(trust: Mutual, partitions: {
+                "db": (image: "linux-7.2-cloud", memory: "320MiB"),
+            })"#,
+        );
+        server.sh("partitiond up /cluster.ron");
+        let inside = memory_inside(&server, "db");
+        assert!((160..320).contains(&inside), "it sees {inside} MiB");
+        let pool = "cat /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";
+        assert_eq!(server.sh(pool), "160", "what was taken to choose from is back");
         server.sh("partitiond down");
         assert_eq!(server.state(), before, "the host is as it was found");
     });

@@ -88,11 +88,15 @@ pub fn allocate(
         false => Some(HugetlbFile::create(&spec.memory_file, spec.page_size, &spec.memory)?),
     };
     if let Some(huge) = &mut huge {
-        let mut places: Vec<Segment> = huge.pieces().map(|piece| piece.place).collect();
-        places.extend(&spec.ranges);
-        places.sort();
-        if contents.layout(&sys::segments(places.into_iter())?).is_err() {
-            huge.gather(spec.page_size, &spec.memory)?;
+        let fits = |runs: &[Run]| {
+            let mut places: Vec<Segment> = runs.iter().map(Run::place).collect();
+            places.extend(&spec.ranges);
+            places.sort();
+            let segments = sys::segments(places.into_iter());
+            segments.is_ok_and(|segments| contents.layout(&segments).is_ok())
+        };
+        if !fits(huge.runs()) && contents.layout(&[together(spec)]).is_ok() {
+            huge.gather(spec.page_size, &spec.memory, fits)?;
         }
     }
     let (memory, segments) = map_all(huge.as_ref(), spec)?;
@@ -102,6 +106,12 @@ pub fn allocate(
     }
     let runs = huge.map_or(Vec::new(), |huge| huge.runs().to_vec());
     Ok(Allocated { memory, segments, runs })
+}
+
+/// All huge pages of a partition as if they lay together.
+fn together(spec: &Spec) -> Segment {
+    let size = spec.memory.iter().fold(0, |sum: u64, share| sum.saturating_add(share.size.0));
+    Segment { start: PhysAddr(0), size: Bytes(size) }
 }
 
 /// Finds the memory of a partition that runs already, and its segments.

@@ -2,6 +2,7 @@
 
 mod cpu_hotplug;
 mod dev_mem;
+mod gather;
 mod hugetlb;
 mod low_memory;
 mod mapping;

@@ -13,12 +13,9 @@ use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::mapping::{Mapping, Piece};
-use super::pool::{Pool, PoolError, PoolsLock};
+use super::pool::PoolError;
 use crate::memory::Segment;
 use crate::units::{Bytes, NodeId, PhysAddr};
-
-/// The most that is taken besides a share in search of pages that lie together.
-const MOST_MORE: Bytes = Bytes::mib(512);
 
 /// The size of a huge page.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,17 +88,24 @@ pub enum HugetlbError {
 /// A file on hugetlbfs that holds a partition's memory.
 #[derive(Debug)]
 pub struct HugetlbFile {
-    path: PathBuf,
-    file: File,
-    runs: Vec<Run>,
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+    pub(super) runs: Vec<Run>,
 }
 
 /// Pages that follow each other physically and in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    physical: PhysAddr,
-    offset: u64,
-    length: u64,
+    pub(super) physical: PhysAddr,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
+
+impl Run {
+    /// Where it lies physically.
+    pub fn place(&self) -> Segment {
+        Segment { start: self.physical, size: Bytes(self.length) }
+    }
 }
 
 impl HugetlbFile {
@@ -182,7 +186,7 @@ impl HugetlbFile {
     }
 
     /// One partition at a time: two that took pages in turns would both get scattered ones.
-    fn alone(&self) -> Result<Flock<File>, HugetlbError> {
+    pub(super) fn alone(&self) -> Result<Flock<File>, HugetlbError> {
         let folder = self.path.parent().unwrap_or(&self.path);
         File::open(folder)
             .and_then(|folder| {
@@ -192,55 +196,13 @@ impl HugetlbFile {
             .map_err(file_error(folder, "locked"))
     }
 
-    /// Exchanges scattered pages for some that lie together, as far as the host has such.
-    ///
-    /// On a host that has run for a while the first huge pages that its kernel finds are left-overs
-    /// between what is in use; those that it has to break out of larger blocks come last. So its pool
-    /// gets more pages for a moment, this file takes them all, keeps those in the longest pieces, and
-    /// gives the others back.
-    ///
-    /// # Errors
-    ///
-    /// [`HugetlbError`].
-    pub fn gather(
-        &mut self,
-        page_size: PageSize,
-        shares: &[NodeShare],
-    ) -> Result<(), HugetlbError> {
-        let _alone = self.alone()?;
-        let lock = PoolsLock::take()?;
-        let page = page_size.bytes().0;
-        let end = shares.iter().fold(0, |sum: u64, share| sum.saturating_add(share.size.0));
-        let mut start = 0;
-        let mut kept = Vec::new();
-        for share in shares {
-            let pool = Pool { node: share.node, size: page_size };
-            let added = pool.add_some(&lock, share.size.min(MOST_MORE).0 / page);
-            let mut more = 0;
-            while more < added && allocate(&self.file, end + more * page, page, share.node).is_ok()
-            {
-                more += 1;
-            }
-            let mut pages = self.pages(page, start, start + share.size.0)?;
-            if more > 0 {
-                pages.append(&mut self.pages(page, end, end + more * page)?);
-            }
-            pages.sort_unstable();
-            let (mut some, left) = choose(pages, page, share.size.0);
-            for offset in left {
-                punch(&self.file, offset, page).map_err(file_error(&self.path, "trimmed"))?;
-            }
-            pool.remove(&lock, added)?;
-            kept.append(&mut some);
-            start += share.size.0;
-        }
-        kept.sort_unstable();
-        self.runs = runs(kept, page);
-        Ok(())
-    }
-
     /// Where the pages of a range of the file lie physically: address and offset, ascending.
-    fn pages(&self, page: u64, start: u64, end: u64) -> Result<Vec<(u64, u64)>, HugetlbError> {
+    pub(super) fn pages(
+        &self,
+        page: u64,
+        start: u64,
+        end: u64,
+    ) -> Result<Vec<(u64, u64)>, HugetlbError> {
         let mapping = Mapping::of_file(&self.file, start, end - start)
             .map_err(file_error(&self.path, "mapped"))?;
         mapping.touch(page);
@@ -257,36 +219,15 @@ impl HugetlbFile {
     /// Its pages as pieces of memory.
     pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
         self.runs.iter().map(|run| Piece {
-            place: Segment { start: run.physical, size: Bytes(run.length) },
+            place: run.place(),
             file: &self.file,
             offset: run.offset,
         })
     }
 }
 
-/// Of pages by physical address and offset (ascending), those in the longest physical pieces, `wanted`
-/// bytes of them, ascending; and the offsets of the others.
-fn choose(pages: Vec<(u64, u64)>, page: u64, wanted: u64) -> (Vec<(u64, u64)>, Vec<u64>) {
-    let mut pieces: Vec<Vec<(u64, u64)>> = Vec::new();
-    for next in pages {
-        match pieces.last_mut() {
-            Some(piece) if piece.last().is_some_and(|last| last.0 + page == next.0) => {
-                piece.push(next);
-            }
-            _ => pieces.push(vec![next]),
-        }
-    }
-    pieces.sort_by_key(|piece| std::cmp::Reverse(piece.len()));
-    let count = (wanted / page) as usize;
-    let mut kept: Vec<(u64, u64)> = pieces.into_iter().flatten().collect();
-    let left =
-        kept.split_off(count.min(kept.len())).into_iter().map(|(_, offset)| offset).collect();
-    kept.sort_unstable();
-    (kept, left)
-}
-
 /// Pages by physical address and offset (ascending) as runs.
-fn runs(pages: Vec<(u64, u64)>, page: u64) -> Vec<Run> {
+pub(super) fn runs(pages: Vec<(u64, u64)>, page: u64) -> Vec<Run> {
     let mut runs: Vec<Run> = Vec::new();
     for (physical, offset) in pages {
         match runs.last_mut() {
@@ -302,7 +243,7 @@ fn runs(pages: Vec<(u64, u64)>, page: u64) -> Vec<Run> {
 }
 
 /// Gives a page of the file back.
-fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
+pub(super) fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
     let mode = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
     // SAFETY: no pointers are passed.
     let result = unsafe { libc::fallocate(file.as_raw_fd(), mode, offset as i64, length as i64) };
@@ -311,7 +252,7 @@ fn punch(file: &File, offset: u64, length: u64) -> io::Result<()> {
 
 /// Allocates (and zeroes) a range of the file on `node` and nowhere else. Unlike a page fault, this
 /// fails where there are no pages, and does not kill the process.
-fn allocate(file: &File, offset: u64, length: u64, node: NodeId) -> io::Result<()> {
+pub(super) fn allocate(file: &File, offset: u64, length: u64, node: NodeId) -> io::Result<()> {
     memory_policy(Some(node))?;
     // SAFETY: no pointers are passed.
     let result = unsafe { libc::fallocate(file.as_raw_fd(), 0, offset as i64, length as i64) };
@@ -363,26 +304,6 @@ fn open(path: &Path, options: &mut OpenOptions) -> Result<File, HugetlbError> {
         .map_err(file_error(path, "opened"))
 }
 
-fn file_error(path: &Path, action: &'static str) -> impl Fn(io::Error) -> HugetlbError {
+pub(super) fn file_error(path: &Path, action: &'static str) -> impl Fn(io::Error) -> HugetlbError {
     move |source| HugetlbError::File { path: path.to_owned(), action, source }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_pieces_are_kept() {
-        let page = 2 << 20;
-        let at = |numbers: &[u64]| {
-            numbers.iter().enumerate().map(|(n, at)| (at * page, n as u64 * page)).collect()
-        };
-        let (kept, left) = choose(at(&[1, 3, 5, 6, 7, 8, 12, 13]), page, 5 * page);
-        let kept: Vec<_> =
-            runs(kept, page).iter().map(|run| (run.physical.0 / page, run.length / page)).collect();
-        assert_eq!(kept, [(5, 4), (12, 1)]);
-        assert_eq!(left.len(), 3);
-        let (all, none) = choose(at(&[1, 3]), page, 2 * page);
-        assert_eq!((all.len(), none.len()), (2, 0));
-    }
 }

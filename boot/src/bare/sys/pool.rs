@@ -115,11 +115,52 @@ impl Pool {
         Ok(added)
     }
 
-    /// Adds as many pages as can be had without trouble, at most `wanted`; returns how many.
+    /// Adds as many pages as can be had without trouble, at most `wanted`; returns how many. A
+    /// sixteenth of the node's memory stays free: the host goes on working meanwhile.
     pub fn add_some(self, _lock: &PoolsLock, wanted: u64) -> u64 {
         let Ok(before) = self.total() else { return 0 };
+        let wanted = wanted.min(self.room().unwrap_or(0));
+        // Where that fails, so does the next line; it tells what has become of it.
         let _ = self.set_total(before.saturating_add(wanted));
         self.total().unwrap_or(before).saturating_sub(before)
+    }
+
+    /// Adds the pages of a gigantic page that the kernel makes for this and takes apart, which it can
+    /// since 5.16; returns how many. They lie together.
+    ///
+    /// Documentation/admin-guide/mm/hugetlbpage.rst, `demote`.
+    pub fn add_demoted(self, _lock: &PoolsLock) -> u64 {
+        let giant = Self { size: PageSize::Giant, ..self };
+        let room = self.room().unwrap_or(0).saturating_mul(self.size.bytes().0);
+        let (Ok(before), Ok(giants)) = (self.total(), giant.total()) else { return 0 };
+        let demote = giant.path("demote");
+        if self.size == PageSize::Giant
+            || room < giant.size.bytes().0
+            || !fs::exists(&demote).unwrap_or(false)
+        {
+            return 0;
+        }
+        // Each of these fails where memory is too fragmented, and the totals tell.
+        let _ = giant.set_total(giants.saturating_add(1));
+        if giant.total().is_ok_and(|total| total > giants) {
+            let _ = fs::write(demote, "1");
+            let _ = giant.set_total(giants);
+        }
+        self.total().unwrap_or(before).saturating_sub(before)
+    }
+
+    /// Pages that could be added from free memory while a sixteenth of the node's stays free.
+    fn room(self) -> Result<u64, PoolError> {
+        let path = format!("/sys/devices/system/node/node{}/meminfo", self.node.0);
+        let text = fs::read_to_string(path).map_err(|source| self.missing(source))?;
+        let kib = |name: &str| {
+            let line = text.lines().find(|line| line.split(' ').any(|word| word == name))?;
+            line.split_whitespace().nth_back(1)?.parse::<u64>().ok()
+        };
+        let (Some(free), Some(total)) = (kib("MemFree:"), kib("MemTotal:")) else {
+            return Err(self.missing(io::ErrorKind::InvalidData.into()));
+        };
+        Ok((free.saturating_sub(total / 16) << 10) / self.size.bytes().0)
     }
 
     /// Takes pages away that were added.
