@@ -11,7 +11,7 @@ use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _};
 use super::cpus::{Cpu, CpuError, Stopped};
 use super::load::{self, Allocated, Contents};
 use super::low_memory::{LowWindow, RAM};
-use super::real_mode::{RealModeCode, restart_guard};
+use super::real_mode::{self, RealModeCode, restart_guard};
 use super::spec::{Failure, Record, Spec, StartError, Step};
 use super::sys::{DevMemError, HugetlbFile, PhysicalWindow, TscClock};
 use super::trampoline::{self, Progress};
@@ -168,8 +168,17 @@ impl Instance {
         let window = self.record.spec.low;
         let ram = window.ram();
         let start = ram.start.0 as u32;
-        let mut memory = vec![0; RAM as usize];
         let offset = (start - window.trampoline()) as usize;
+        // A look at each page first: until the kernel has its code there, which takes it a while, there
+        // is nothing to copy.
+        let begins_here = |page: usize| {
+            let mut first = [0];
+            self.low.read(offset + page, &mut first) && first == [real_mode::FIRST]
+        };
+        if !(0..RAM as usize).step_by(real_mode::PAGE).any(begins_here) {
+            return Guard::Waiting;
+        }
+        let mut memory = vec![0; RAM as usize];
         if !self.low.read(offset, &mut memory) {
             return Guard::Impossible;
         }

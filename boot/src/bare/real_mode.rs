@@ -23,7 +23,11 @@ pub const REDIRECTION: usize = 5;
 /// Bytes that the code may take at most; it is about 28 KiB in kernels from 5.10 to 7.2.
 pub const MAX_SIZE: u32 = 64 << 10;
 
-const PAGE: usize = 4096;
+/// A trampoline begins on a page.
+pub const PAGE: usize = 4096;
+
+/// The first byte of a trampoline: cli.
+pub const FIRST: u8 = 0xfa;
 
 impl RealModeCode {
     /// Finds the first in `memory`, which lies at the physical address `start` (page-aligned).
@@ -37,8 +41,8 @@ impl RealModeCode {
             move |(page, trampoline)| {
                 // cli, in some kernels wbinvd, then a far jump to the next instruction.
                 let (jump, at) = match page {
-                    [0xfa, 0x0f, 0x09, 0xea, jump @ ..] => (jump, 8),
-                    [0xfa, 0xea, jump @ ..] => (jump, 6),
+                    [FIRST, 0x0f, 0x09, 0xea, jump @ ..] => (jump, 8),
+                    [FIRST, 0xea, jump @ ..] => (jump, 6),
                     _ => return None,
                 };
                 let &[o0, o1, s0, s1, ..] = jump else { return None };
