@@ -6,9 +6,11 @@
 //! Order matters: whoever writes to memory that a running kernel uses has lost the machine. So the
 //! memory of a partition is only handed out against [`Stopped`], and only this module makes one.
 
+use std::fs::File;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use nix::fcntl::Flock;
 use serde::{Deserialize, Serialize};
 
 use super::host_kernel;
@@ -145,9 +147,15 @@ impl Starter {
     ///
     /// [`CpuError::DevMem`] where low memory cannot be reached.
     pub fn mend(self) -> Result<(), CpuError> {
+        self.host_trampoline().map(drop)
+    }
+
+    /// The host's own trampoline, for as long as CPUs are taken online.
+    fn host_trampoline(self) -> Result<Option<Flock<File>>, CpuError> {
         match self {
-            Self::HostKernel { code } => host_kernel::restore(code).map(drop),
-            Self::X2Apic | Self::XApic => Ok(()),
+            Self::HostKernel { code } => host_kernel::restore(code).map(Some),
+            // Nobody redirects it.
+            Self::X2Apic | Self::XApic => Ok(None),
         }
     }
 
@@ -162,7 +170,9 @@ impl Starter {
         }
         for (index, cpu) in cpus.iter().enumerate() {
             if let Err(error) = sys::set_online(cpu.id, false) {
+                let _trampoline = self.host_trampoline()?;
                 for taken in cpus.iter().take(index) {
+                    // The ledger has them too: where one does not come, giving back tries again.
                     let _ = sys::set_online(taken.id, true);
                 }
                 return Err(error.into());
@@ -188,8 +198,8 @@ impl Starter {
                 }
             }
             // Taking a CPU online sends it INIT; then it waits in the host's idle loop again.
-            Self::HostKernel { code } => {
-                host_kernel::restore(code)?;
+            Self::HostKernel { .. } => {
+                let _trampoline = self.host_trampoline()?;
                 for cpu in cpus {
                     sys::set_online(cpu.id, true)?;
                     sys::set_online(cpu.id, false)?;
@@ -243,7 +253,9 @@ impl Starter {
     /// # Errors
     ///
     /// [`CpuError::Hotplug`] for the first that does not come; the others are tried all the same.
+    /// [`CpuError::DevMem`] where low memory cannot be reached.
     pub fn give_back(self, stopped: Stopped) -> Result<(), CpuError> {
+        let _trampoline = self.host_trampoline()?;
         let mut result = Ok(());
         for cpu in &stopped.cpus {
             if let Err(error) = sys::set_online(cpu.id, true) {

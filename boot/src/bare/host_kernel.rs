@@ -20,8 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 const PAGE: usize = 4096;
 
-/// Puts the host's trampoline back where it is redirected and nobody is starting a CPU just now.
-/// Nobody redirects it as long as the result lives.
+/// Puts the host's trampoline back where it is redirected and nobody is starting a CPU just now, for
+/// which it waits, up to some ten seconds. Nobody redirects it as long as the result lives: whoever takes
+/// a CPU online needs that, or the CPU runs into a partition.
 ///
 /// # Errors
 ///
@@ -49,7 +50,7 @@ pub fn start(
     trampoline: u32,
     progress: &dyn Fn() -> Progress,
 ) -> Result<(), CpuError> {
-    let _alone = restore(host)?;
+    let alone = restore(host)?;
     let page = map(host)?;
     let mut memory = vec![0; page.len()];
     page.read(0, &mut memory);
@@ -58,8 +59,13 @@ pub fn start(
         return Err(CpuError::NoHostTrampoline);
     }
     page.write(0, &redirection(trampoline));
-    // The write returns only when the host's kernel has given up waiting, long after the start.
-    let online = std::thread::spawn(move || sys::set_online(boot.id, true));
+    // The write returns only when the host's kernel has given up waiting, long after the start. Until
+    // then the kernel takes no other CPU online, and nobody else's patience is to begin.
+    let online = std::thread::spawn(move || {
+        let result = sys::set_online(boot.id, true);
+        drop(alone);
+        result
+    });
     let reached = wait(PATIENCE, progress);
     page.write(0, &host.entry);
     match reached {
