@@ -138,6 +138,11 @@ async fn keep(dir: &PartitionDir, clock: TscClock, begun: Instant) -> Result<(),
             Partition::new(instance, &spec, log.clone(), reports.clone(), begun).run(inbox).await
         }
     };
+    // Whoever comes after a keeper that dies from here on finds half a partition: not to be taken up.
+    let ending = serde_json::to_vec(&end).unwrap_or_default();
+    if let Err(error) = durable::replace(&dir.ending(), &ending) {
+        log.note(&format!("that it ends cannot be written down: {error}"));
+    }
     clean_up(&spec, &log, &reports, end);
     let last = serde_json::to_vec(&*reports.borrow()).unwrap_or_default();
     durable::replace(&dir.last_report(), &last).map_err(in_file(&dir.last_report()))?;

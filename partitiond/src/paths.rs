@@ -97,6 +97,11 @@ impl PartitionDir {
         self.0.join("record.json")
     }
 
+    /// Why it ends; written before anything is taken back from it. Nobody takes it up from then on.
+    pub fn ending(&self) -> PathBuf {
+        self.0.join("ending.json")
+    }
+
     /// How it ended; the keeper's last act.
     pub fn last_report(&self) -> PathBuf {
         self.0.join("last-report.json")

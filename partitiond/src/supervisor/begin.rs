@@ -1,6 +1,6 @@
 //! The first thing that a supervisor does: find out what is whose, and take up what runs.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,13 +96,14 @@ impl Supervisor {
     }
 
     /// A partition whose keeper is gone without a last word: another keeper takes it up if it runs;
-    /// else what it had goes back.
+    /// else, or where its keeper was ending it, what it had goes back.
     pub(super) async fn take_up_without_keeper(self: &Arc<Self>, name: &str) -> TakenUp {
         let dir = self.paths.partition(name);
         let Some(spec) = self.kept().get(name).map(|kept| kept.entry.spec.clone()) else {
             return TakenUp::ByNobody(None);
         };
-        if dir.record().exists() {
+        let ending: Option<Vec<u8>> = fs::read(dir.ending()).ok();
+        if ending.is_none() && dir.record().exists() {
             match self.spawn_keeper(name) {
                 Ok(()) => {
                     let text = "its keeper was lost; another has taken it up".to_owned();
@@ -130,8 +131,9 @@ impl Supervisor {
             reclaimed
         };
         let reclaimed = tokio::task::spawn_blocking(reclaiming).await;
+        let end = ending.and_then(|end| serde_json::from_slice(&end).ok()).unwrap_or(End::Lost);
         self.update(name, |kept| {
-            kept.report.end.get_or_insert(End::Lost);
+            kept.report.end.get_or_insert(end);
             match &reclaimed {
                 Ok(Ok(())) => kept.report.phase = Phase::Ended,
                 Ok(Err(error)) => {

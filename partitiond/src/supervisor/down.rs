@@ -18,6 +18,9 @@ const GRACE_MS: u32 = 10_000;
 /// How long a keeper may take beyond that.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// How often it is tried to tell a keeper that does not listen yet.
+const AGAIN: Duration = Duration::from_millis(200);
+
 impl Supervisor {
     /// Ends the partitions that were asked for, all at once, and tells how it goes.
     pub(super) async fn down(
@@ -84,26 +87,29 @@ impl Supervisor {
         let mut line = serde_json::to_vec(&request).map_err(|error| failed(&error))?;
         line.push(b'\n');
         let mut changes = self.changed.subscribe();
-        let dir = self.paths.partition(name);
-        if let Some(mut keeper) = connect(&dir, Duration::from_secs(1)).await {
-            keeper.write_all(&line).await.map_err(|error| failed(&error))?;
-        }
         let ended = async {
+            // A keeper may die before it has obeyed; the one that takes the partition up is told again.
+            let mut told = None;
             loop {
-                let phase = self.kept().get(name).map(|kept| kept.report.phase);
-                match phase {
-                    None | Some(Phase::Ended) => return Ok(()),
-                    Some(Phase::Stuck) => {
-                        let kept = self.kept();
-                        let why = kept.get(name).and_then(|kept| kept.report.stuck.clone());
+                let Some(kept) = self.kept().get(name).cloned() else { return Ok(()) };
+                match kept.report.phase {
+                    Phase::Ended => return Ok(()),
+                    Phase::Stuck => {
+                        let why = kept.report.stuck;
                         let message =
                             why.unwrap_or_else(|| "it could not be taken back".to_owned());
                         return Err(problem(ProblemKind::Failed, message, None));
                     }
-                    Some(_) => {
-                        let _ = changes.changed().await;
+                    _ if kept.keeper.is_some()
+                        && kept.keeper != told
+                        && self.tell_keeper(name, &line).await =>
+                    {
+                        told = kept.keeper;
                     }
+                    _ => {}
                 }
+                // Now and then without a change: one who could not be told is told later.
+                let _ = tokio::time::timeout(AGAIN, changes.changed()).await;
             }
         };
         match tokio::time::timeout(PATIENCE, ended).await {
@@ -113,6 +119,14 @@ impl Supervisor {
                 format!("{name} did not end within {} s", PATIENCE.as_secs()),
                 Some(format!("partitiond down --force {name}")),
             )),
+        }
+    }
+
+    /// Whether a partition's keeper has been sent a line.
+    async fn tell_keeper(&self, name: &str, line: &[u8]) -> bool {
+        match connect(&self.paths.partition(name), Duration::ZERO).await {
+            Some(mut keeper) => keeper.write_all(line).await.is_ok(),
+            None => false,
         }
     }
 

@@ -130,7 +130,7 @@ impl Supervisor {
         }
         let dir = self.paths.partition(&name);
         let written = fs::create_dir_all(dir.path()).and_then(|()| {
-            for stale in [dir.record(), dir.last_report(), dir.socket()] {
+            for stale in [dir.record(), dir.ending(), dir.last_report(), dir.socket()] {
                 let _ = fs::remove_file(stale);
             }
             let spec = serde_json::to_vec(&entry.spec).unwrap_or_default();
