@@ -144,7 +144,7 @@ impl Soak {
     fn round(&mut self, round: &Round) {
         let server = &self.server;
         if round.doing != Doing::Up {
-            server.sh("partitiond up /cluster.ron");
+            self.done("partitiond up /cluster.ron");
         }
         let other = server.lives(&["other"]);
         let (line, takes) = match round.doing {
@@ -161,8 +161,8 @@ impl Soak {
         server.kill("partitiond exec");
         if round.completed {
             self.obeyed("up /cluster.ron");
-            server.sh("partitiond wait db trading --for=ready --timeout 30s");
-            server.sh("partitiond exec db -- true && partitiond exec trading -- true");
+            self.done("partitiond wait db trading --for=ready --timeout 30s");
+            self.done("partitiond exec db -- true && partitiond exec trading -- true");
         }
         self.mended(round, &other);
     }
@@ -172,7 +172,7 @@ impl Soak {
         let server = &self.server;
         let there = "partitiond --format json ps >/dev/null 2>&1 || partitiond serve --background";
         server.sh(there);
-        server.sh("partitiond wait other --for=ready --timeout 30s");
+        self.done("partitiond wait other --for=ready --timeout 30s");
         // A heartbeat comes every second.
         std::thread::sleep(Duration::from_secs(3));
         server.assert_lived_on(other, 1, "the other partition");
@@ -202,6 +202,14 @@ impl Soak {
             assert!(busy && patient, "`{line}`: {complaint}\n{situation}");
             std::thread::sleep(Duration::from_millis(500));
         }
+    }
+
+    /// Runs a line that must succeed.
+    fn done(&self, line: &str) {
+        let output = self.server.try_sh(line);
+        let succeeded = output.status.success();
+        let told = if succeeded { String::new() } else { self.server.situation() };
+        assert!(succeeded, "`{line}`: {}\n{told}", String::from_utf8_lossy(&output.stderr));
     }
 
     fn is(&self, expected: &HostState) {

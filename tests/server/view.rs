@@ -49,7 +49,8 @@ impl Server {
     /// What somebody would look at where the host is not as it should be.
     pub fn situation(&self) -> String {
         let output = self.try_sh(
-            "partitiond events | tail -n 40; ps; cat /sys/devices/system/cpu/online; \
+            "partitiond events | grep '^2' | tail -n 40; partitiond ps; ps | grep -v '\\['; \
+             cat /run/partitiond/partitions/*/last-report.json; cat /sys/devices/system/cpu/online; \
              grep -A40 starter /var/lib/partitiond/ledger.ron; grep -i huge /proc/meminfo; \
              ls -R /run/partitiond; tail -n 40 /run/partitiond/supervisor.log; \
              cat /run/partitiond/partitions/*/keeper.log",
