@@ -69,7 +69,7 @@ pub struct Supervisor {
     /// Held while huge pages are reserved for a start.
     reserving: tokio::sync::Mutex<()>,
     /// One `up` or `down` at a time.
-    operation: tokio::sync::Mutex<()>,
+    operation: Arc<tokio::sync::Mutex<()>>,
     /// Counts changes of `kept`.
     changed: watch::Sender<u64>,
     stop: tokio::sync::Notify,
@@ -119,7 +119,7 @@ impl Supervisor {
             kept: Mutex::default(),
             events,
             reserving: tokio::sync::Mutex::default(),
-            operation: tokio::sync::Mutex::default(),
+            operation: Arc::default(),
             changed: watch::channel(0).0,
             stop: tokio::sync::Notify::new(),
         })

@@ -64,15 +64,21 @@ impl Supervisor {
     }
 
     /// Waits until it is known what has become of partitions that nobody has been heard of yet. What
-    /// an earlier supervisor was starting when it died may be about to be taken back; then it has
-    /// to be started once more, and not to be kept.
+    /// an earlier supervisor was starting when it died may be about to be taken back, and what another
+    /// keeper has taken up may be on its way to switch itself off; then it has to be started once more,
+    /// and not to be kept.
     pub(super) async fn settled(&self) {
         const PATIENCE: Duration = Duration::from_secs(20);
         let mut changes = self.changed.subscribe();
-        let unheard = |kept: &Kept| kept.keeper.is_none() && kept.report.phase == Phase::Starting;
+        let unheard = |kept: &Kept| match kept.report.phase {
+            Phase::Starting => kept.keeper.is_none(),
+            // One that its keeper has started itself has begun to boot after some steps.
+            Phase::Booting => kept.report.start.is_empty(),
+            _ => false,
+        };
         let settled =
             async { while self.kept().values().any(unheard) && changes.changed().await.is_ok() {} };
-        // Longer only takes a keeper that hangs, and that one is kept.
+        // Longer only takes a keeper that hangs, or a kernel that boots; these are kept.
         let _ = tokio::time::timeout(PATIENCE, settled).await;
     }
 

@@ -96,10 +96,11 @@ async fn up(
     State(supervisor): Shared,
     Json(request): Json<UpRequest>,
 ) -> Result<Response, Problem> {
+    let operation = supervisor.begin_up()?;
     supervisor.settled().await;
     let planned = supervisor.plan(&request)?;
     planned.refuse_obstacles()?;
-    Ok(streams::progress(|progress| supervisor.up(planned, progress)))
+    Ok(streams::progress(|progress| supervisor.up(planned, operation, progress)))
 }
 
 async fn down(

@@ -22,13 +22,25 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 type Teller = mpsc::UnboundedSender<Progress>;
 
+/// Held by the one `up` or `down` that is being carried out.
+pub(super) type Operation = tokio::sync::OwnedMutexGuard<()>;
+
 impl Supervisor {
-    /// Does what the plan says and tells how it goes.
-    pub(super) async fn up(self: Arc<Self>, planned: Planned, tell: Teller) -> Result<(), Problem> {
-        let Ok(_operation) = self.operation.try_lock() else {
+    /// Begins an `up`. Until the result is dropped nobody else changes what a plan is made from.
+    pub(super) fn begin_up(&self) -> Result<Operation, Problem> {
+        self.operation.clone().try_lock_owned().map_err(|_| {
             let message = "another `up` or `down` is being carried out";
-            return Err(problem(ProblemKind::Busy, message, Some("wait for it".to_owned())));
-        };
+            problem(ProblemKind::Busy, message, Some("wait for it".to_owned()))
+        })
+    }
+
+    /// Does what the plan says and tells how it goes.
+    pub(super) async fn up(
+        self: Arc<Self>,
+        planned: Planned,
+        _operation: Operation,
+        tell: Teller,
+    ) -> Result<(), Problem> {
         let begun = Instant::now();
         let plan = serde_json::to_value(&planned.plan).unwrap_or_default();
         let _ = tell.send(Progress::Plan { plan, text: planned.text() });
