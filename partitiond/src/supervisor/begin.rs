@@ -70,11 +70,10 @@ impl Supervisor {
     pub(super) async fn settled(&self) {
         const PATIENCE: Duration = Duration::from_secs(20);
         let mut changes = self.changed.subscribe();
-        let unheard = |kept: &Kept| match kept.report.phase {
-            Phase::Starting => kept.keeper.is_none(),
-            // One that its keeper has started itself has begun to boot after some steps.
-            Phase::Booting => kept.report.start.is_empty(),
-            _ => false,
+        // One that its keeper starts itself has begun some steps.
+        let unheard = |kept: &Kept| {
+            matches!(kept.report.phase, Phase::Starting | Phase::Booting)
+                && kept.report.start.is_empty()
         };
         let settled =
             async { while self.kept().values().any(unheard) && changes.changed().await.is_ok() {} };
