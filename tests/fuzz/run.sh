@@ -9,7 +9,7 @@ cd "$(dirname "$0")"
 
 SECONDS_EACH=${1:?usage: run.sh SECONDS [TARGET…]}
 shift
-TOOLS="${PARTITIOND_CACHE:-$HOME/.cache/partitiond}/tools"
+TOOLS="${XDG_CACHE_HOME:-$HOME/.cache}/partitiond/tools"
 VERSION=0.13.2
 PROGRAMS=target/x86_64-unknown-linux-gnu/release
 
