@@ -78,6 +78,10 @@ impl Supervisor {
             let _ = tell.send(Progress::Down { partition: name.clone(), milliseconds });
             room_made.extend(before.filter(|_| restarts.contains(name)));
         }
+        // One that has ended by itself may not have given back everything yet.
+        for name in &starts {
+            self.end(name, true).await?;
+        }
         let ok = match self.start_all(entries, begun, &tell).await {
             Ok(()) => true,
             Err((partition, problem)) => {
@@ -100,8 +104,6 @@ impl Supervisor {
         let mut starts = JoinSet::new();
         for entry in entries {
             let name = entry.spec.name.clone();
-            // An ended partition of that name makes room for the new one.
-            self.kept().remove(&name);
             let step = "reserving its memory".to_owned();
             let _ = tell.send(Progress::Step { partition: name.clone(), step });
             let start = self.clone().start_entry(entry);

@@ -180,13 +180,12 @@ impl Supervisor {
         let again = again && is_due(&kept.entry, kept.report.end.as_ref());
         // What was asked of an `up` or `down` that is under way goes first.
         let operation = if again { Some(self.operation.lock().await) } else { None };
-        // Whoever asked for the end gives back, too; and may have begun another life by now.
-        let Some(latest) = self.in_life(name, life) else { return };
-        if latest.wanted_down {
-            return;
-        }
         if lock.is_none() {
             self.keeper_gone(name).await;
+        }
+        // Whoever asked for the end gives back, too; and may have begun another life by now.
+        if self.in_life(name, life).is_none_or(|kept| kept.wanted_down) {
+            return;
         }
         if let Err(problem) = self.release(name) {
             self.events.tell(Some(name), "warning", problem.message, Vec::new());
