@@ -112,6 +112,13 @@ impl Server {
         server
     }
 
+    /// A server as usual, with `images` in its store and a cluster file at `/cluster.ron`.
+    pub fn with_cluster(images: &'static [&'static str], cluster: &str) -> Self {
+        let server = Self::start(&Setup { images, ..Setup::default() });
+        server.write("/cluster.ron", cluster);
+        server
+    }
+
     /// Binds interrupts to a CPU that scenarios give to partitions. Those that may go to any CPU keep
     /// their affinity when one is taken, and nobody would see that it is not put back.
     fn bind_interrupts(&self) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenarios::{Server, Setup, scenario};
+use scenarios::{Server, scenario};
 
 const CLUSTER: &str = r#"Cluster(
     trust: Mutual,
@@ -18,12 +18,8 @@ const NAMES: [&str; 2] = ["db", "trading"];
 #[test]
 fn partitions_outlive_supervisor_and_keepers() {
     scenario(|| {
-        let server = Server::start(&Setup {
-            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-            ..Setup::default()
-        });
+        let server = Server::with_cluster(&["linux-6.1-cloud", "linux-6.12-cloud"], CLUSTER);
         let before = server.state();
-        server.write("/cluster.ron", CLUSTER);
         server.sh("partitiond up /cluster.ron");
         let boots = server.boot_ids(&NAMES);
 
@@ -67,12 +63,8 @@ fn partitions_outlive_supervisor_and_keepers() {
 #[test]
 fn whenever_up_is_killed_one_down_mends_it() {
     scenario(|| {
-        let server = Server::start(&Setup {
-            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-            ..Setup::default()
-        });
+        let server = Server::with_cluster(&["linux-6.1-cloud", "linux-6.12-cloud"], CLUSTER);
         let before = server.state();
-        server.write("/cluster.ron", CLUSTER);
         let mut supervisors = 0;
         // The moments lie within an `up` as it is here, which takes about four seconds.
         for moment in ["0.05", "0.3", "0.6", "0.9", "1.3", "1.9", "2.8", "4"] {

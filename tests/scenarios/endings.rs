@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenarios::{Server, Setup, scenario};
+use scenarios::{Server, scenario};
 
 const CLUSTER: &str = r#"Cluster(
     trust: Mutual,
@@ -25,12 +25,8 @@ const ENDINGS: [(&str, &str, &str); 5] = [
 #[test]
 fn what_ends_one_partition_leaves_the_others_alone() {
     scenario(|| {
-        let server = Server::start(&Setup {
-            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-            ..Setup::default()
-        });
+        let server = Server::with_cluster(&["linux-6.1-cloud", "linux-6.12-cloud"], CLUSTER);
         let before = server.state();
-        server.write("/cluster.ron", CLUSTER);
         server.sh("partitiond up /cluster.ron");
         assert_eq!(server.sh("partitiond exec victim -- nproc"), "2", "a partition of two CPUs");
         let from_the_start = server.lives(&["other"]);
@@ -80,9 +76,8 @@ fn what_ends_one_partition_leaves_the_others_alone() {
 #[test]
 fn a_partition_that_fails_is_started_again_as_its_policy_says() {
     scenario(|| {
-        let server = Server::start(&Setup { images: &["linux-6.1-cloud"], ..Setup::default() });
-        server.write(
-            "/cluster.ron",
+        let server = Server::with_cluster(
+            &["linux-6.1-cloud"],
             r#"Cluster(trust: Mutual, partitions: {
                 "db": (image: "linux-6.1-cloud", restart: OnFailure(max: 1, within: "10min")),
             })"#,
