@@ -1,8 +1,10 @@
 //! Reads the machine from procfs and sysfs.
 
+mod files;
+
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use boot::units::{ApicId, Bytes, CpuId, CpuSet, NodeId, PhysAddr};
@@ -10,6 +12,7 @@ use boot::units::{ApicId, Bytes, CpuId, CpuSet, NodeId, PhysAddr};
 use boot::iomem;
 use boot::memory::Segment;
 
+use self::files::Files;
 use super::pools::{self, Clues, Dax};
 use super::{
     Apic, ApicMode, Cpu, HugePages, Kernel, Lockdown, Machine, Node, PciDevice, Place, Pool, srat,
@@ -38,20 +41,17 @@ pub enum ReadError {
     },
 }
 
-/// The largest file read: `/proc/cpuinfo` has about 1.5 KiB for each of at most 8,192 CPUs.
-const MAX_FILE: u64 = 32 << 20;
-
 /// Reads the machine whose `/proc` and `/sys` lie under `root`: `/` for the running one.
 ///
 /// # Errors
 /// [`ReadError`] where `/proc/cpuinfo`, `/proc/meminfo` or the lists of CPUs cannot be read; what
 /// else is missing becomes a note.
 pub fn read(root: &Path) -> Result<Machine, ReadError> {
-    let tree = Tree { root };
+    let files = Files { root };
     let mut notes = Vec::new();
-    let info = cpu_info(&tree.required("proc/cpuinfo")?);
-    let nodes = nodes(&tree, &mut notes)?;
-    let cpus = cpus(&tree, &info, &nodes, &mut notes)?;
+    let info = cpu_info(&files.required("proc/cpuinfo")?);
+    let nodes = nodes(&files, &mut notes)?;
+    let cpus = cpus(&files, &info, &nodes, &mut notes)?;
     let flag = |name: &str| info.flags.iter().any(|flag| flag == name);
     let beyond_xapic = info.apic_ids.values().any(|id| id.0 > 254);
     let x2apic_capable = flag("x2apic");
@@ -60,11 +60,11 @@ pub fn read(root: &Path) -> Result<Machine, ReadError> {
         (true, true) => Some(ApicMode::X2Apic),
         (true, false) => None,
     };
-    let kernel = kernel(&tree);
+    let kernel = kernel(&files);
     Ok(Machine {
-        pools: pools(&tree, &kernel.cmdline, &nodes, &mut notes),
-        memory: mem_total(&tree.required("proc/meminfo")?).unwrap_or_default(),
-        hugepage_sizes: hugepages(&tree, "sys/kernel/mm/hugepages")
+        pools: pools(&files, &kernel.cmdline, &nodes, &mut notes),
+        memory: mem_total(&files.required("proc/meminfo")?).unwrap_or_default(),
+        hugepage_sizes: hugepages(&files, "sys/kernel/mm/hugepages")
             .into_iter()
             .map(|pages| pages.size)
             .collect(),
@@ -75,74 +75,10 @@ pub fn read(root: &Path) -> Result<Machine, ReadError> {
         tsc_constant: flag("constant_tsc"),
         tsc_nonstop: flag("nonstop_tsc"),
         hypervisor: flag("hypervisor"),
-        cgroup_v2: tree.exists("sys/fs/cgroup/cgroup.controllers"),
-        pci: pci(&tree),
+        cgroup_v2: files.exists("sys/fs/cgroup/cgroup.controllers"),
+        pci: pci(&files),
         notes,
     })
-}
-
-struct Tree<'a> {
-    root: &'a Path,
-}
-
-impl Tree<'_> {
-    fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
-    }
-
-    fn exists(&self, name: &str) -> bool {
-        self.path(name).exists()
-    }
-
-    fn required(&self, name: &str) -> Result<String, ReadError> {
-        let path = self.path(name);
-        let mut text = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(MAX_FILE).read_to_end(&mut text));
-        match read {
-            Ok(_) => Ok(String::from_utf8_lossy(&text).trim_end().to_owned()),
-            Err(cause) => Err(ReadError::File { path, cause }),
-        }
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.required(name).ok()
-    }
-
-    fn number(&self, name: &str) -> Option<u64> {
-        let text = self.text(name)?;
-        match text.strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16).ok(),
-            None => text.parse().ok(),
-        }
-    }
-
-    fn set(&self, name: &str) -> Option<CpuSet> {
-        self.text(name)?.parse().ok()
-    }
-
-    fn required_set(&self, name: &str) -> Result<CpuSet, ReadError> {
-        let text = self.required(name)?;
-        text.parse().map_err(|_| ReadError::Content {
-            path: self.path(name),
-            text: text.chars().take(40).collect(),
-            expected: "a list of numbers",
-        })
-    }
-
-    /// The names in a directory, in order.
-    fn names(&self, name: &str) -> Vec<String> {
-        let entries = fs::read_dir(self.path(name)).into_iter().flatten().flatten();
-        let mut names: Vec<String> =
-            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-        names.sort();
-        names
-    }
-
-    /// The last part of what a link points at.
-    fn link(&self, name: &str) -> Option<String> {
-        let target = fs::read_link(self.path(name)).ok()?;
-        Some(target.file_name()?.to_string_lossy().into_owned())
-    }
 }
 
 #[derive(Default)]
@@ -175,19 +111,19 @@ fn cpu_info(text: &str) -> CpuInfo {
 }
 
 fn cpus(
-    tree: &Tree,
+    files: &Files,
     info: &CpuInfo,
     nodes: &[(Node, CpuSet)],
     notes: &mut Vec<String>,
 ) -> Result<Vec<Cpu>, ReadError> {
-    let present = tree.required_set("sys/devices/system/cpu/present")?;
-    let online = tree.required_set("sys/devices/system/cpu/online")?;
+    let present = files.required_set("sys/devices/system/cpu/present")?;
+    let online = files.required_set("sys/devices/system/cpu/online")?;
     let mut unknown = CpuSet::new();
     let mut cpus = Vec::new();
     for id in present.iter() {
         let directory = format!("sys/devices/system/cpu/cpu{}", id.0);
         let node = nodes.iter().find(|(_, cpus)| cpus.contains(id)).map(|(node, _)| node.id);
-        let place = place(tree, &directory, id, info, node);
+        let place = place(files, &directory, id, info, node);
         if place.is_none() {
             unknown.insert(id);
         }
@@ -197,7 +133,7 @@ fn cpus(
             // On x86 Linux gives the CPU that it boots on the number 0 (`boot_cpu_init`,
             // kernel/cpu.c; `smp_prepare_boot_cpu`).
             boot: id.0 == 0,
-            removable: tree.exists(&format!("{directory}/online")),
+            removable: files.exists(&format!("{directory}/online")),
             place,
         });
     }
@@ -208,7 +144,7 @@ fn cpus(
 }
 
 fn place(
-    tree: &Tree,
+    files: &Files,
     directory: &str,
     id: CpuId,
     info: &CpuInfo,
@@ -216,67 +152,68 @@ fn place(
 ) -> Option<Place> {
     let topology = |name: &str| format!("{directory}/topology/{name}");
     let number =
-        |name: &str| tree.number(&topology(name)).and_then(|number| u32::try_from(number).ok());
-    let siblings = tree.set(&topology("thread_siblings_list"))?;
+        |name: &str| files.number(&topology(name)).and_then(|number| u32::try_from(number).ok());
+    let siblings = files.set(&topology("thread_siblings_list"))?;
     Some(Place {
         apic_id: *info.apic_ids.get(&id)?,
         package: number("physical_package_id").unwrap_or(0),
         core: number("core_id")?,
-        llc: last_level_cache(tree, directory).unwrap_or_else(|| siblings.clone()),
+        llc: last_level_cache(files, directory).unwrap_or_else(|| siblings.clone()),
         siblings,
-        node: node.or_else(|| linked_node(tree, directory)).unwrap_or(NodeId(0)),
+        node: node.or_else(|| linked_node(files, directory)).unwrap_or(NodeId(0)),
     })
 }
 
 /// `cpuN/nodeM`: kept for offline CPUs too, unlike a node's list of CPUs.
-fn linked_node(tree: &Tree, directory: &str) -> Option<NodeId> {
-    tree.names(directory)
+fn linked_node(files: &Files, directory: &str) -> Option<NodeId> {
+    files
+        .names(directory)
         .iter()
         .find_map(|name| name.strip_prefix("node")?.parse().ok())
         .map(NodeId)
 }
 
 /// The CPUs that share the cache of the highest level that holds data.
-fn last_level_cache(tree: &Tree, directory: &str) -> Option<CpuSet> {
+fn last_level_cache(files: &Files, directory: &str) -> Option<CpuSet> {
     let mut last = (0, None);
-    for name in tree.names(&format!("{directory}/cache")) {
+    for name in files.names(&format!("{directory}/cache")) {
         let index = format!("{directory}/cache/{name}");
-        let Some(level) = tree.number(&format!("{index}/level")) else { continue };
+        let Some(level) = files.number(&format!("{index}/level")) else { continue };
         let holds_data =
-            tree.text(&format!("{index}/type")).is_none_or(|kind| kind != "Instruction");
+            files.text(&format!("{index}/type")).is_none_or(|kind| kind != "Instruction");
         if level > last.0 && holds_data {
-            last = (level, tree.set(&format!("{index}/shared_cpu_list")));
+            last = (level, files.set(&format!("{index}/shared_cpu_list")));
         }
     }
     last.1
 }
 
-fn nodes(tree: &Tree, notes: &mut Vec<String>) -> Result<Vec<(Node, CpuSet)>, ReadError> {
-    let Some(online) = tree.set("sys/devices/system/node/online") else {
+fn nodes(files: &Files, notes: &mut Vec<String>) -> Result<Vec<(Node, CpuSet)>, ReadError> {
+    let Some(online) = files.set("sys/devices/system/node/online") else {
         notes.push("this kernel has no NUMA: all CPUs and memory count as node 0".to_owned());
-        let memory = mem_total(&tree.required("proc/meminfo")?).unwrap_or_default();
-        let hugepages = hugepages(tree, "sys/kernel/mm/hugepages");
+        let memory = mem_total(&files.required("proc/meminfo")?).unwrap_or_default();
+        let hugepages = hugepages(files, "sys/kernel/mm/hugepages");
         let node = Node { id: NodeId(0), memory, distances: vec![10], hugepages };
-        return Ok(vec![(node, tree.required_set("sys/devices/system/cpu/present")?)]);
+        return Ok(vec![(node, files.required_set("sys/devices/system/cpu/present")?)]);
     };
     let mut nodes = Vec::new();
     for id in online.iter().map(|id| NodeId(id.0)) {
         let directory = format!("sys/devices/system/node/node{}", id.0);
-        let distances = tree.text(&format!("{directory}/distance")).unwrap_or_default();
+        let distances = files.text(&format!("{directory}/distance")).unwrap_or_default();
         let mut distances: Vec<u32> =
             distances.split_whitespace().filter_map(|distance| distance.parse().ok()).collect();
         if distances.len() != online.len() {
             notes.push(format!("{id} does not tell its distances: all count as 20"));
             distances = online.iter().map(|to| if to.0 == id.0 { 10 } else { 20 }).collect();
         }
-        let memory = tree.required(&format!("{directory}/meminfo"))?;
+        let memory = files.required(&format!("{directory}/meminfo"))?;
         let node = Node {
             id,
             memory: mem_total(&memory).unwrap_or_default(),
             distances,
-            hugepages: hugepages(tree, &format!("{directory}/hugepages")),
+            hugepages: hugepages(files, &format!("{directory}/hugepages")),
         };
-        nodes.push((node, tree.set(&format!("{directory}/cpulist")).unwrap_or_default()));
+        nodes.push((node, files.set(&format!("{directory}/cpulist")).unwrap_or_default()));
     }
     Ok(nodes)
 }
@@ -290,13 +227,13 @@ fn mem_total(text: &str) -> Option<Bytes> {
 }
 
 /// `hugepages-2048kB/nr_hugepages` and so on, ascending by size.
-fn hugepages(tree: &Tree, directory: &str) -> Vec<HugePages> {
-    let mut list: Vec<HugePages> = tree
+fn hugepages(files: &Files, directory: &str) -> Vec<HugePages> {
+    let mut list: Vec<HugePages> = files
         .names(directory)
         .iter()
         .filter_map(|name| {
             let kib: u64 = name.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
-            let count = |what: &str| tree.number(&format!("{directory}/{name}/{what}"));
+            let count = |what: &str| files.number(&format!("{directory}/{name}/{what}"));
             Some(HugePages {
                 size: Bytes(kib.checked_mul(1_024)?),
                 total: count("nr_hugepages")?,
@@ -308,9 +245,9 @@ fn hugepages(tree: &Tree, directory: &str) -> Vec<HugePages> {
     list
 }
 
-fn kernel(tree: &Tree) -> Kernel {
-    let text = |name: &str| tree.text(name).unwrap_or_default();
-    let lockdown = tree.text("sys/kernel/security/lockdown").and_then(|text| {
+fn kernel(files: &Files) -> Kernel {
+    let text = |name: &str| files.text(name).unwrap_or_default();
+    let lockdown = files.text("sys/kernel/security/lockdown").and_then(|text| {
         // The mode in force stands in brackets: `none [integrity] confidentiality`.
         let (_, rest) = text.split_once('[')?;
         match rest.split_once(']')?.0 {
@@ -325,7 +262,7 @@ fn kernel(tree: &Tree) -> Kernel {
         version: text("proc/version"),
         cmdline: text("proc/cmdline"),
         // Since 6.1; before that, what this program was built for.
-        arch: tree
+        arch: files
             .text("proc/sys/kernel/arch")
             .unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
         lockdown,
@@ -333,12 +270,12 @@ fn kernel(tree: &Tree) -> Kernel {
 }
 
 fn pools(
-    tree: &Tree,
+    files: &Files,
     cmdline: &str,
     nodes: &[(Node, CpuSet)],
     notes: &mut Vec<String>,
 ) -> Vec<Pool> {
-    let map = iomem::parse(&tree.text("proc/iomem").unwrap_or_default());
+    let map = iomem::parse(&files.text("proc/iomem").unwrap_or_default());
     // Of a machine with one node all memory is there, and as a rule there is no table then.
     let nodes = match nodes {
         [(node, _)] => {
@@ -346,58 +283,58 @@ fn pools(
             vec![(all, node.id)]
         }
         _ => {
-            srat::memory(&fs::read(tree.path("sys/firmware/acpi/tables/SRAT")).unwrap_or_default())
+            srat::memory(&fs::read(files.path("sys/firmware/acpi/tables/SRAT")).unwrap_or_default())
         }
     };
-    let clues = Clues { cmdline, map, firmware: firmware_memory(tree), nodes, dax: dax(tree) };
+    let clues = Clues { cmdline, map, firmware: firmware_memory(files), nodes, dax: dax(files) };
     let (pools, more) = pools::find(&clues);
     notes.extend(more);
     pools
 }
 
 /// What the firmware called memory, before the command line changed it.
-fn firmware_memory(tree: &Tree) -> Option<Vec<Segment>> {
+fn firmware_memory(files: &Files) -> Option<Vec<Segment>> {
     let folder = "sys/firmware/memmap";
-    let names = tree.names(folder);
+    let names = files.names(folder);
     let range = |name: String| {
-        let number = |what: &str| tree.number(&format!("{folder}/{name}/{what}"));
+        let number = |what: &str| files.number(&format!("{folder}/{name}/{what}"));
         let (start, last) = (number("start")?, number("end")?);
         let memory = ["System RAM", "Soft Reserved"]
-            .contains(&tree.text(&format!("{folder}/{name}/type"))?.as_str());
+            .contains(&files.text(&format!("{folder}/{name}/type"))?.as_str());
         let size = last.checked_sub(start)?.checked_add(1)?;
         memory.then_some(Segment { start: PhysAddr(start), size: Bytes(size) })
     };
     (!names.is_empty()).then(|| names.into_iter().filter_map(range).collect())
 }
 
-fn dax(tree: &Tree) -> Vec<Dax> {
+fn dax(files: &Files) -> Vec<Dax> {
     let device = |name: String| {
         let directory = format!("sys/bus/dax/devices/{name}");
-        let number = |what: &str| tree.number(&format!("{directory}/{what}"));
+        let number = |what: &str| files.number(&format!("{directory}/{what}"));
         let size = Bytes(number("size").filter(|size| *size > 0)?);
         Some(Dax {
             place: Segment { start: PhysAddr(number("resource")?), size },
             node: number("target_node").and_then(|node| u32::try_from(node).ok()).map(NodeId),
-            driver: tree.link(&format!("{directory}/driver")),
+            driver: files.link(&format!("{directory}/driver")),
             name,
         })
     };
-    tree.names("sys/bus/dax/devices").into_iter().filter_map(device).collect()
+    files.names("sys/bus/dax/devices").into_iter().filter_map(device).collect()
 }
 
-fn pci(tree: &Tree) -> Vec<PciDevice> {
+fn pci(files: &Files) -> Vec<PciDevice> {
     let device = |address: String| {
         let directory = format!("sys/bus/pci/devices/{address}");
-        let number = |name: &str| tree.number(&format!("{directory}/{name}"));
+        let number = |name: &str| files.number(&format!("{directory}/{name}"));
         Some(PciDevice {
             vendor: u16::try_from(number("vendor")?).ok()?,
             device: u16::try_from(number("device")?).ok()?,
             class: u32::try_from(number("class")?).ok()?,
-            driver: tree.link(&format!("{directory}/driver")),
+            driver: files.link(&format!("{directory}/driver")),
             // -1, where the firmware does not say.
             node: number("numa_node").and_then(|node| u32::try_from(node).ok()).map(NodeId),
             address,
         })
     };
-    tree.names("sys/bus/pci/devices").into_iter().filter_map(device).collect()
+    files.names("sys/bus/pci/devices").into_iter().filter_map(device).collect()
 }
