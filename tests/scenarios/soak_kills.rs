@@ -170,6 +170,7 @@ impl Soak {
     /// One `down`, by whatever supervisor there is or by a new one.
     fn mended(&self, round: &Round, other: &Lives) {
         let server = &self.server;
+        server.wait_for_commands();
         let there = "partitiond --format json ps >/dev/null 2>&1 || partitiond serve --background";
         server.sh(there);
         self.done("partitiond wait other --for=ready --timeout 30s");

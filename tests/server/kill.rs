@@ -22,6 +22,11 @@ impl Server {
             "(setsid partitiond {arguments} </dev/null >/dev/null 2>&1 &); sleep {after:.3}; {kill}"
         )))
     }
+    /// Waits until no `up` or `down` runs that was not killed.
+    pub fn wait_for_commands(&self) {
+        let one = "ps -o args | grep -Eq '^([{][^}]*[}] )?[^ ]*partitiond (up|down) '";
+        self.wait_for(&format!("! {one}"), Duration::from_secs(180));
+    }
 }
 
 /// One look at all processes: asking for each by itself would take longer than what is to be met.

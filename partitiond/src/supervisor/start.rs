@@ -13,7 +13,7 @@ use boot::units::{Bytes, NodeId};
 
 use super::kept::Kept;
 use super::{Supervisor, failed, problem};
-use crate::api::{Phase, Problem, ProblemKind};
+use crate::api::{End, Phase, Problem, ProblemKind};
 use crate::cluster::{HugePage, MemorySource};
 use crate::durable;
 use crate::errors::chain;
@@ -37,6 +37,8 @@ impl Supervisor {
             ledger.partitions.insert(name.clone(), entry.clone());
         })
         .map_err(|error| failed(&error))?;
+        self.kept().insert(name.clone(), Kept::new(entry.clone()));
+        self.tell_changed();
 
         // Finding huge pages takes the host's kernel a while, and more of it where two look at once.
         let one_at_a_time = self.reserving.lock().await;
@@ -47,21 +49,27 @@ impl Supervisor {
         });
         let entry = match taken.await.map_err(|error| failed(&error)).and_then(|taken| taken) {
             Ok(entry) => entry,
-            Err(error) => {
-                let _ = self.release(&name);
-                return Err(error);
-            }
+            Err(problem) => return Err(self.not_started(&name, problem)),
         };
-        self.kept().insert(name.clone(), Kept::new(entry));
+        self.update(&name, |kept| kept.entry = entry);
         drop(one_at_a_time);
         self.events.tell(Some(&name), "starting", "it is being started".to_owned(), Vec::new());
         if let Err(error) = self.spawn_keeper(&name) {
-            let _ = self.release(&name);
-            self.kept().remove(&name);
-            return Err(failed(&error));
+            return Err(self.not_started(&name, failed(&error)));
         }
         self.watch(&name, false).await;
         Ok(())
+    }
+
+    /// Gives back what was taken for a partition that has no keeper yet, and says why it has ended.
+    fn not_started(&self, name: &str, problem: Problem) -> Problem {
+        // What stands in the way of the start is what is to be told.
+        let _ = self.release(name);
+        self.update(name, |kept| {
+            kept.report.phase = Phase::Ended;
+            kept.report.end = Some(End::Failed { message: problem.message.clone() });
+        });
+        problem
     }
 
     /// Ranges of pools for a partition, where its memory comes from there, that nobody else owns.
@@ -142,8 +150,9 @@ impl Supervisor {
     /// Free huge pages that belong to partitions whose keepers have not taken them yet.
     fn promised(&self, but: &str, pool: Pool) -> u64 {
         let kept = self.kept();
+        // Those that are still waiting for theirs have an entry without pages.
         let starting = kept.iter().filter(|(name, kept)| {
-            *name != but && kept.report.phase == Phase::Starting && kept.is_alive()
+            *name != but && kept.report.phase == Phase::Starting && !kept.entry.hugepages.is_empty()
         });
         let specs = starting.map(|(_, kept)| &kept.entry.spec.bare);
         specs
