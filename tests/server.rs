@@ -121,6 +121,20 @@ impl Server {
         assert!(!bound.is_empty(), "some interrupt can be bound");
     }
 
+    /// A server of the usual kind with these images in its store, and how its host is as long as nobody
+    /// has touched it.
+    pub fn untouched(images: &'static [&'static str]) -> (Self, HostState) {
+        let server = Self::start(&Setup { images, ..Setup::default() });
+        let state = server.state();
+        (server, state)
+    }
+
+    /// Writes this cluster to `/cluster.ron` and brings it up.
+    pub fn up(&self, cluster: &str) {
+        self.write("/cluster.ron", cluster);
+        self.sh("partitiond up /cluster.ron");
+    }
+
     /// The rig that it is.
     pub fn rig(&self) -> &Rig {
         &self.rig

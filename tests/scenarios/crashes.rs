@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenarios::{Server, Setup, scenario};
+use scenarios::{Server, scenario};
 
 const CLUSTER: &str = r#"Cluster(
     trust: Mutual,
@@ -18,13 +18,8 @@ const NAMES: [&str; 2] = ["db", "trading"];
 #[test]
 fn partitions_outlive_supervisor_and_keepers() {
     scenario(|| {
-        let server = Server::start(&Setup {
-            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-            ..Setup::default()
-        });
-        let before = server.state();
-        server.write("/cluster.ron", CLUSTER);
-        server.sh("partitiond up /cluster.ron");
+        let (server, before) = Server::untouched(&["linux-6.1-cloud", "linux-6.12-cloud"]);
+        server.up(CLUSTER);
         let boots = server.boot_ids(&NAMES);
 
         // The supervisor dies, and the next one finds everything.
@@ -67,11 +62,7 @@ fn partitions_outlive_supervisor_and_keepers() {
 #[test]
 fn whenever_up_is_killed_one_down_mends_it() {
     scenario(|| {
-        let server = Server::start(&Setup {
-            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-            ..Setup::default()
-        });
-        let before = server.state();
+        let (server, before) = Server::untouched(&["linux-6.1-cloud", "linux-6.12-cloud"]);
         server.write("/cluster.ron", CLUSTER);
         let mut supervisors = 0;
         // The moments lie within an `up` as it is here, which takes about four seconds.

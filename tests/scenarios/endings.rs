@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use scenarios::{Server, Setup, scenario};
+use scenarios::{Server, scenario};
 
 const CLUSTER: &str = r#"Cluster(
     trust: Mutual,
@@ -25,13 +25,8 @@ const ENDINGS: [(&str, &str, &str); 5] = [
 #[test]
 fn what_ends_one_partition_leaves_the_others_alone() {
     scenario(|| {
-        let server = Server::start(&Setup {
-            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-            ..Setup::default()
-        });
-        let before = server.state();
-        server.write("/cluster.ron", CLUSTER);
-        server.sh("partitiond up /cluster.ron");
+        let (server, before) = Server::untouched(&["linux-6.1-cloud", "linux-6.12-cloud"]);
+        server.up(CLUSTER);
         assert_eq!(server.sh("partitiond exec victim -- nproc"), "2", "a partition of two CPUs");
         let from_the_start = server.lives(&["other"]);
 
@@ -80,14 +75,10 @@ fn what_ends_one_partition_leaves_the_others_alone() {
 #[test]
 fn a_partition_that_fails_is_started_again_as_its_policy_says() {
     scenario(|| {
-        let server = Server::start(&Setup { images: &["linux-6.1-cloud"], ..Setup::default() });
-        server.write(
-            "/cluster.ron",
-            r#"Cluster(trust: Mutual, partitions: {
-                "db": (image: "linux-6.1-cloud", restart: OnFailure(max: 1, within: "10min")),
-            })"#,
-        );
-        server.sh("partitiond up /cluster.ron");
+        let (server, _) = Server::untouched(&["linux-6.1-cloud"]);
+        server.up(r#"Cluster(trust: Mutual, partitions: {
+            "db": (image: "linux-6.1-cloud", restart: OnFailure(max: 1, within: "10min")),
+        })"#);
         let first = server.boot_ids(&["db"]);
         server.try_sh("timeout 10 partitiond exec db -- sh -c 'echo c > /proc/sysrq-trigger'");
         server.wait_for(

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use scenarios::{Server, Setup, scenario};
+use scenarios::{Server, scenario};
 
 const CLUSTER: &str = r#"Cluster(
     trust: Mutual,
@@ -29,10 +29,8 @@ fn stop(server: &Server, apic: u8) {
 #[test]
 fn a_hung_partition_is_started_again_where_its_policy_says_so() {
     scenario(|| {
-        let server = Server::start(&Setup { images: &["linux-6.1-cloud"], ..Setup::default() });
-        let before = server.state();
-        server.write("/cluster.ron", CLUSTER);
-        server.sh("partitiond up /cluster.ron");
+        let (server, before) = Server::untouched(&["linux-6.1-cloud"]);
+        server.up(CLUSTER);
         let first = server.boot_ids(&["covered", "left"]);
         let other = server.lives(&["other"]);
 

@@ -1,15 +1,11 @@
 //! Twenty times up and down: nothing is worn out, nothing is left behind.
 
-use scenarios::{Server, Setup, scenario};
+use scenarios::{Server, scenario};
 
 #[test]
 fn twenty_rounds_leave_the_host_as_it_was() {
     scenario(|| {
-        let server = Server::start(&Setup {
-            images: &["linux-6.1-cloud", "linux-6.12-cloud"],
-            ..Setup::default()
-        });
-        let before = server.state();
+        let (server, before) = Server::untouched(&["linux-6.1-cloud", "linux-6.12-cloud"]);
         server.write(
             "/cluster.ron",
             r#"Cluster(trust: Mutual, partitions: {
