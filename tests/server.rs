@@ -112,13 +112,6 @@ impl Server {
         server
     }
 
-    /// A server as usual, with `images` in its store and a cluster file at `/cluster.ron`.
-    pub fn with_cluster(images: &'static [&'static str], cluster: &str) -> Self {
-        let server = Self::start(&Setup { images, ..Setup::default() });
-        server.write("/cluster.ron", cluster);
-        server
-    }
-
     /// Binds interrupts to a CPU that scenarios give to partitions. Those that may go to any CPU keep
     /// their affinity when one is taken, and nobody would see that it is not put back.
     fn bind_interrupts(&self) {
@@ -126,6 +119,20 @@ impl Server {
             .sh("for file in /proc/irq/*/smp_affinity_list; do echo 2 >$file; done 2>/dev/null; \
              grep -lx 2 /proc/irq/*/smp_affinity_list");
         assert!(!bound.is_empty(), "some interrupt can be bound");
+    }
+
+    /// A server of the usual kind with these images in its store, and how its host is as long as nobody
+    /// has touched it.
+    pub fn untouched(images: &'static [&'static str]) -> (Self, HostState) {
+        let server = Self::start(&Setup { images, ..Setup::default() });
+        let state = server.state();
+        (server, state)
+    }
+
+    /// Writes this cluster to `/cluster.ron` and brings it up.
+    pub fn up(&self, cluster: &str) {
+        self.write("/cluster.ron", cluster);
+        self.sh("partitiond up /cluster.ron");
     }
 
     /// The rig that it is.

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use protocol::Stop;
+use protocol::image::{CONFIGURATION, ImageConfig};
 use protocol::mailbox::{GuestState, Mailbox};
 
-use crate::configuration::image::{self, Image};
-use crate::configuration::{cmdline, modules};
+use crate::configuration::{cmdline, image, modules};
 use crate::guest::{Ending, Guest, Setting};
 use crate::link::Link;
 use crate::sys::files::{Proc, read_or_empty};
@@ -55,18 +55,21 @@ pub fn run() -> ! {
     stop(&mut guest, &ending)
 }
 
-fn read_image(warnings: &mut Vec<String>) -> Image {
-    let text = match std::fs::read(image::PATH) {
+fn read_image(warnings: &mut Vec<String>) -> ImageConfig {
+    let path = Path::new("/").join(CONFIGURATION);
+    let text = match std::fs::read(&path) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Image::default(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return ImageConfig::default();
+        }
         Err(error) => {
-            warnings.push(format!("cannot read {}: {error}", image::PATH));
-            return Image::default();
+            warnings.push(format!("cannot read {}: {error}", path.display()));
+            return ImageConfig::default();
         }
     };
     image::parse(&text).unwrap_or_else(|error| {
-        warnings.push(format!("{}: {error}; nothing of it is used", image::PATH));
-        Image::default()
+        warnings.push(format!("{}: {error}; nothing of it is used", path.display()));
+        ImageConfig::default()
     })
 }
 

@@ -7,11 +7,12 @@ mod inputs;
 
 use std::path::{Path, PathBuf};
 
+use protocol::image::ImageConfig;
+
 use self::inputs::Inputs;
 use crate::cpio::{CpioError, Meta};
 use crate::debian::{DebianError, PackageSource};
 use crate::definition::{Definition, KernelSource, RootfsSource};
-use crate::guest::ImageConfig;
 use crate::kernel::{self, FoundKernel, KernelError};
 use crate::manifest::{Blob, Digest, Kernel, Manifest};
 use crate::modules::{self, HOST_SET, ModulesError, Selection};

@@ -19,7 +19,6 @@ pub mod cpio;
 pub mod debian;
 pub mod definition;
 pub mod elf;
-pub mod guest;
 pub mod kernel;
 pub mod manifest;
 pub mod modules;

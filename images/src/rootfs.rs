@@ -8,10 +8,11 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use protocol::image::{self, ImageConfig};
+
 use crate::archive::{self, ArchiveError, Whiteouts};
 use crate::compress::{self, CompressError};
 use crate::cpio::{Meta, Special};
-use crate::guest;
 use crate::oci::OciError;
 use crate::progress::Progress;
 use crate::tree::{Tree, TreeError};
@@ -146,18 +147,18 @@ pub fn add_tar(path: &Path, tree: &mut Tree) -> Result<(), RootfsError> {
 pub fn add_guest(
     tree: &mut Tree,
     guest_init: &Path,
-    configuration: &guest::ImageConfig,
+    configuration: &ImageConfig,
 ) -> Result<(), RootfsError> {
-    tree.remove(guest::DIRECTORY)?;
-    tree.directory(guest::DIRECTORY, Meta::root(0o700))?;
+    tree.remove(image::DIRECTORY)?;
+    tree.directory(image::DIRECTORY, Meta::root(0o700))?;
     let program =
         fs::read(guest_init).map_err(|error| RootfsError::Read(guest_init.to_owned(), error))?;
     check_static(&program, &guest_init.display().to_string())?;
-    tree.bytes(guest::INIT, Meta::root(0o755), &program)?;
+    tree.bytes(image::INIT, Meta::root(0o755), &program)?;
     let mut json = serde_json::to_vec_pretty(configuration)
         .map_err(|error| RootfsError::Read(guest_init.to_owned(), error.into()))?;
     json.push(b'\n');
-    tree.bytes(guest::CONFIGURATION, Meta::root(0o644), &json)?;
+    tree.bytes(image::CONFIGURATION, Meta::root(0o644), &json)?;
     for (name, mode) in
         [("proc", 0o555), ("sys", 0o555), ("dev", 0o755), ("run", 0o755), ("tmp", 0o1777)]
     {

@@ -57,11 +57,10 @@ impl ClusterError {
     }
 }
 
-/// Whether a file means to be a cluster file rather than the definition of one image: it says
-/// `Cluster` or has a cluster's fields. A file that cannot be read does not.
-pub fn is_one(path: &Path) -> bool {
-    let Ok(source) = Source::read(path) else { return false };
-    let Value::Term { name, body } = notation::read(&source, &mut Problems::default()).value else {
+/// Whether a text means to be a cluster file rather than the definition of one image: it says
+/// `Cluster` or has a cluster's fields.
+pub fn is_one(source: &Source) -> bool {
+    let Value::Term { name, body } = notation::read(source, &mut Problems::default()).value else {
         return false;
     };
     let named = name.is_some_and(|name| name.text == "Cluster");

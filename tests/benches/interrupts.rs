@@ -52,15 +52,11 @@ const LOAD: &str = "\
 
 pub fn run(bench: &Bench) -> String {
     let server = server(RIG_CPUS, 4, "");
-    server.write(
-        "/cluster.ron",
-        &format!(
-            r#"Cluster(trust: Mutual, partitions: {{
-                "one": (image: "{IMAGE}", cpus: Set("{CPU}")),
-            }})"#
-        ),
-    );
-    server.sh("partitiond up /cluster.ron");
+    server.up(&format!(
+        r#"Cluster(trust: Mutual, partitions: {{
+            "one": (image: "{IMAGE}", cpus: Set("{CPU}")),
+        }})"#
+    ));
 
     bench.say("host idle");
     let start = Counts::of(&server);

@@ -18,9 +18,8 @@ const NAMES: [&str; 2] = ["db", "trading"];
 #[test]
 fn partitions_outlive_supervisor_and_keepers() {
     scenario(|| {
-        let server = Server::with_cluster(&["linux-6.1-cloud", "linux-6.12-cloud"], CLUSTER);
-        let before = server.state();
-        server.sh("partitiond up /cluster.ron");
+        let (server, before) = Server::untouched(&["linux-6.1-cloud", "linux-6.12-cloud"]);
+        server.up(CLUSTER);
         let boots = server.boot_ids(&NAMES);
 
         // The supervisor dies, and the next one finds everything.
@@ -63,8 +62,8 @@ fn partitions_outlive_supervisor_and_keepers() {
 #[test]
 fn whenever_up_is_killed_one_down_mends_it() {
     scenario(|| {
-        let server = Server::with_cluster(&["linux-6.1-cloud", "linux-6.12-cloud"], CLUSTER);
-        let before = server.state();
+        let (server, before) = Server::untouched(&["linux-6.1-cloud", "linux-6.12-cloud"]);
+        server.write("/cluster.ron", CLUSTER);
         let mut supervisors = 0;
         // The moments lie within an `up` as it is here, which takes about four seconds.
         for moment in ["0.05", "0.3", "0.6", "0.9", "1.3", "1.9", "2.8", "4"] {

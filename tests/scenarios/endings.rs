@@ -25,9 +25,8 @@ const ENDINGS: [(&str, &str, &str); 5] = [
 #[test]
 fn what_ends_one_partition_leaves_the_others_alone() {
     scenario(|| {
-        let server = Server::with_cluster(&["linux-6.1-cloud", "linux-6.12-cloud"], CLUSTER);
-        let before = server.state();
-        server.sh("partitiond up /cluster.ron");
+        let (server, before) = Server::untouched(&["linux-6.1-cloud", "linux-6.12-cloud"]);
+        server.up(CLUSTER);
         assert_eq!(server.sh("partitiond exec victim -- nproc"), "2", "a partition of two CPUs");
         let from_the_start = server.lives(&["other"]);
 
@@ -76,13 +75,10 @@ fn what_ends_one_partition_leaves_the_others_alone() {
 #[test]
 fn a_partition_that_fails_is_started_again_as_its_policy_says() {
     scenario(|| {
-        let server = Server::with_cluster(
-            &["linux-6.1-cloud"],
-            r#"Cluster(trust: Mutual, partitions: {
-                "db": (image: "linux-6.1-cloud", restart: OnFailure(max: 1, within: "10min")),
-            })"#,
-        );
-        server.sh("partitiond up /cluster.ron");
+        let (server, _) = Server::untouched(&["linux-6.1-cloud"]);
+        server.up(r#"Cluster(trust: Mutual, partitions: {
+            "db": (image: "linux-6.1-cloud", restart: OnFailure(max: 1, within: "10min")),
+        })"#);
         let first = server.boot_ids(&["db"]);
         server.try_sh("timeout 10 partitiond exec db -- sh -c 'echo c > /proc/sysrq-trigger'");
         server.wait_for(

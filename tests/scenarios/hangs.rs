@@ -29,9 +29,8 @@ fn stop(server: &Server, apic: u8) {
 #[test]
 fn a_hung_partition_is_started_again_where_its_policy_says_so() {
     scenario(|| {
-        let server = Server::with_cluster(&["linux-6.1-cloud"], CLUSTER);
-        let before = server.state();
-        server.sh("partitiond up /cluster.ron");
+        let (server, before) = Server::untouched(&["linux-6.1-cloud"]);
+        server.up(CLUSTER);
         let first = server.boot_ids(&["covered", "left"]);
         let other = server.lives(&["other"]);
 

@@ -141,13 +141,9 @@ fn a_kernel_finds_its_piece_where_free_memory_is_scattered() {
         let files: u64 = server.sh(SCATTER).parse().expect("a count");
         assert!(files > 500, "most of the host's memory was in them: {files}");
         let before = server.state();
-        server.write(
-            "/cluster.ron",
-            r#"Cluster(trust: Mutual, partitions: {
-                "db": (image: "linux-7.2-cloud", memory: "320MiB"),
-            })"#,
-        );
-        server.sh("partitiond up /cluster.ron");
+        server.up(r#"Cluster(trust: Mutual, partitions: {
+            "db": (image: "linux-7.2-cloud", memory: "320MiB"),
+        })"#);
         let inside = memory_inside(&server, "db");
         assert!((160..320).contains(&inside), "it sees {inside} MiB");
         let pool = "cat /sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages";

@@ -5,14 +5,14 @@ use scenarios::{Server, scenario};
 #[test]
 fn twenty_rounds_leave_the_host_as_it_was() {
     scenario(|| {
-        let server = Server::with_cluster(
-            &["linux-6.1-cloud", "linux-6.12-cloud"],
+        let (server, before) = Server::untouched(&["linux-6.1-cloud", "linux-6.12-cloud"]);
+        server.write(
+            "/cluster.ron",
             r#"Cluster(trust: Mutual, partitions: {
                 "one": (image: "linux-6.1-cloud", cpus: Count(2), memory: "256MiB"),
                 "two": (image: "linux-6.12-cloud", memory: "256MiB"),
             })"#,
         );
-        let before = server.state();
         for round in 1..=20 {
             server.sh("partitiond up /cluster.ron");
             assert_eq!(server.sh("cat /sys/devices/system/cpu/online"), "0", "round {round}");

@@ -50,9 +50,9 @@ const ALLOWED: &[Allowed] = &[
     // `snb_gfx_workaround_needed`, arch/x86/kernel/setup.c. Reads configuration space only.
     write(0xcf8, &[0x8000_1000]),
     read(0xcfc),
-    // Counter 2 of the PIT, its gate on (of port 0x61, bits 4 and 5 only tell what is) and the speaker off, for a first guess at the TSC's frequency
-    // that `tsc_early_khz` then overrules: `quick_pit_calibrate`, arch/x86/kernel/tsc.c. The host uses
-    // counter 0.
+    // Counter 2 of the PIT, its gate on (of port 0x61, bits 4 and 5 only tell what is) and the speaker
+    // off, for a first guess at the TSC's frequency that `tsc_early_khz` then overrules:
+    // `quick_pit_calibrate`, arch/x86/kernel/tsc.c. The host uses counter 0.
     read(0x61),
     write(0x61, &[0x01, 0x11, 0x21, 0x31]),
     write(0x43, &[0xb0]),

@@ -49,9 +49,10 @@ fn try_side_by_side(host: &'static str, images: &'static [&'static str], release
     let second = server.heartbeats(&["one", "two"]);
     for (name, before, after) in [("one", first[0], second[0]), ("two", first[1], second[1])] {
         assert!(after >= before + 2, "{name}: {before} heartbeats, then {after}");
-        for interrupts in
-            server.partition(name)["signals"]["interrupts"].as_array().into_iter().flatten()
-        {
+        let partition = server.partition(name);
+        let interrupts = partition["signals"]["interrupts"].as_array();
+        assert!(interrupts.is_some_and(|cpus| cpus.len() == 1), "{name}: {partition}");
+        for interrupts in interrupts.into_iter().flatten() {
             assert_eq!(interrupts["spurious"], 0, "{name}: {interrupts}");
             assert_eq!(interrupts["device"], 0, "{name}: {interrupts}");
         }

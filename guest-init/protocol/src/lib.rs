@@ -18,6 +18,7 @@
 
 pub mod channel;
 mod frame;
+pub mod image;
 pub mod mailbox;
 mod message;
 pub mod ring;

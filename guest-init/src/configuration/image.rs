@@ -1,32 +1,14 @@
 //! `/.partition/image.json`: what the image says about its partition.
 
+use protocol::image::ImageConfig;
 use protocol::{Configuration, Workload};
-use serde::Deserialize;
-
-/// Where the image says it.
-pub const PATH: &str = "/.partition/image.json";
-
-/// What the image says.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Image {
-    /// Programs to run.
-    #[serde(default)]
-    pub workloads: Vec<Workload>,
-    /// Kernel modules to load, by name.
-    #[serde(default)]
-    pub modules: Vec<String>,
-    /// Environment of every program in the partition.
-    #[serde(default)]
-    pub env: Vec<(String, String)>,
-}
 
 /// Reads the file's text.
 ///
 /// # Errors
 ///
 /// What serde_json says, with line and column.
-pub fn parse(text: &[u8]) -> Result<Image, serde_json::Error> {
+pub fn parse(text: &[u8]) -> Result<ImageConfig, serde_json::Error> {
     serde_json::from_slice(text)
 }
 
@@ -61,7 +43,7 @@ mod tests {
         assert_eq!(image.modules, ["tun"]);
         assert_eq!(image.workloads[0].restart, Restart::OnFailure { max: 3 });
         assert_eq!(image.workloads[1].restart, Restart::Never);
-        assert_eq!(parse(b"{}").unwrap(), Image::default());
+        assert_eq!(parse(b"{}").unwrap(), ImageConfig::default());
     }
 
     #[test]

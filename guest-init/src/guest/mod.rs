@@ -7,9 +7,9 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use protocol::image::ImageConfig;
 use protocol::{SessionId, Stop};
 
-use crate::configuration::image::Image;
 use crate::link::Link;
 use crate::measure::innermost_pid;
 use crate::pacing::{Pace, SPIN, Step};
@@ -46,7 +46,7 @@ pub struct Setting {
     /// The init of the programs' PID namespace; without one programs share guest-init's.
     pub namespace_init: Option<Process>,
     /// What the image says.
-    pub image: Image,
+    pub image: ImageConfig,
     /// What could not be done before the keeper could be told.
     pub warnings: Vec<String>,
 }

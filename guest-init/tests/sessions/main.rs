@@ -7,8 +7,8 @@ mod partition;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use guest_init::configuration::image::Image;
 use protocol::channel::Channel;
+use protocol::image::ImageConfig;
 use protocol::mailbox::GuestState;
 use protocol::{
     ExitStatus, Restart, SessionId, Stop, Stream, TerminalSize, ToGuest, ToHost, VERSION, WINDOW,
@@ -19,7 +19,7 @@ use partition::{ONE, PATIENCE, Partition, workload};
 
 #[test]
 fn a_partition_says_hello_then_ready_then_beats() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     assert!(matches!(&partition.seen[0], ToHost::Hello(hello)
         if hello.version == VERSION && hello.cpus > 0 && hello.memory_kib > 0
             && hello.boot_id.len() == 36 && !hello.kernel.is_empty()));
@@ -41,7 +41,7 @@ fn a_partition_says_hello_then_ready_then_beats() {
 
 #[test]
 fn both_ways_of_measuring_answer() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     for sequence in 0..100 {
         partition.send(ToGuest::Ping { sequence });
         partition.wait(|message| *message == ToHost::Pong { sequence });
@@ -58,7 +58,7 @@ fn both_ways_of_measuring_answer() {
 
 #[test]
 fn what_was_asked_before_the_start_is_answered_after_it() {
-    let mut partition = Partition::boot_after(Image::default(), |mailbox| {
+    let mut partition = Partition::boot_after(ImageConfig::default(), |mailbox| {
         mailbox.set_ping(7);
         let sent = mailbox.host_channel().unwrap().send(&ToGuest::Ping { sequence: 8 });
         assert!(sent.unwrap());
@@ -73,7 +73,7 @@ fn what_was_asked_before_the_start_is_answered_after_it() {
 
 #[test]
 fn a_program_gets_its_directory_environment_and_both_outputs() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     partition.sh("pwd; echo $GREETING; echo wrong >&2; exit 7");
     assert_eq!(partition.exited(ONE), ExitStatus::Code(7));
     assert_eq!(partition.stdout(), "/tmp\nhello\n");
@@ -83,7 +83,7 @@ fn a_program_gets_its_directory_environment_and_both_outputs() {
 
 #[test]
 fn what_cannot_be_run_says_so_as_a_shell_would() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     let cases: [(&[&str], u8); 3] =
         [(&["no-such-program"], 127), (&["/etc/passwd"], 126), (&[], 125)];
     for (argv, expected) in cases {
@@ -97,7 +97,7 @@ fn what_cannot_be_run_says_so_as_a_shell_would() {
 
 #[test]
 fn input_arrives_and_ends() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     partition.exec(ONE, &["cat"], None);
     for piece in ["one ", "two\n"] {
         partition.send(ToGuest::Input { session: ONE, data: piece.into() });
@@ -115,7 +115,7 @@ fn input_arrives_and_ends() {
 
 #[test]
 fn output_stops_at_the_window_and_nothing_is_lost() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     let bytes = 1_000_000;
     partition.sh(&format!("head -c {bytes} /dev/zero; exit 3"));
     partition.listen(Duration::from_millis(500));
@@ -135,7 +135,7 @@ fn output_stops_at_the_window_and_nothing_is_lost() {
 
 #[test]
 fn a_signal_reaches_the_whole_process_group() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     partition.sh("trap 'echo caught; exit 9' TERM; echo up; while :; do sleep 0.05; done");
     partition.wait(|message| matches!(message, ToHost::Output { .. }));
     partition.send(ToGuest::Signal { session: ONE, signal: libc::SIGTERM as u8 });
@@ -148,7 +148,7 @@ fn a_signal_reaches_the_whole_process_group() {
 
 #[test]
 fn a_program_left_behind_does_not_hold_the_session() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     let start = Instant::now();
     partition.sh("sleep 3 & echo done");
     assert_eq!(partition.exited(ONE), ExitStatus::Code(0));
@@ -158,7 +158,7 @@ fn a_program_left_behind_does_not_hold_the_session() {
 
 #[test]
 fn a_terminal_is_one_and_can_be_resized() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     let size = TerminalSize { rows: 24, columns: 80 };
     let script = "tty >/dev/null && echo terminal; stty size; read line; stty size; echo got $line";
     partition.exec(ONE, &["sh", "-c", script], Some(size));
@@ -177,7 +177,7 @@ fn a_terminal_is_one_and_can_be_resized() {
 
 #[test]
 fn a_terminals_interrupt_key_and_end_key_work() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     let size = TerminalSize { rows: 24, columns: 80 };
     partition.exec(ONE, &["sleep", "100"], Some(size));
     partition.wait(|message| matches!(message, ToHost::Started { .. }));
@@ -190,7 +190,7 @@ fn a_terminals_interrupt_key_and_end_key_work() {
 
 #[test]
 fn a_hangup_ends_even_what_ignores_it() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     let start = Instant::now();
     partition.sh("trap '' HUP; echo up; while :; do sleep 0.1; done");
     partition.wait(|message| matches!(message, ToHost::Output { .. }));
@@ -201,7 +201,7 @@ fn a_hangup_ends_even_what_ignores_it() {
 
 #[test]
 fn sessions_have_a_bound_and_do_not_disturb_each_other() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     for number in 0..64 {
         partition.exec(SessionId(number), &["cat"], None);
     }
@@ -227,12 +227,12 @@ fn sessions_have_a_bound_and_do_not_disturb_each_other() {
 
 #[test]
 fn workloads_log_restart_and_give_up() {
-    let image = Image {
+    let image = ImageConfig {
         workloads: vec![
             workload("once", "echo out; echo err >&2; printf rest", Restart::Never),
             workload("fails", "exit 4", Restart::OnFailure { max: 2 }),
         ],
-        ..Image::default()
+        ..ImageConfig::default()
     };
     let mut partition = Partition::boot(image);
     let missing =
@@ -268,8 +268,10 @@ fn workloads_log_restart_and_give_up() {
 
 #[test]
 fn a_new_keeper_learns_everything_and_old_sessions_end() {
-    let image =
-        Image { workloads: vec![workload("w", "sleep 100", Restart::Never)], ..Image::default() };
+    let image = ImageConfig {
+        workloads: vec![workload("w", "sleep 100", Restart::Never)],
+        ..ImageConfig::default()
+    };
     let mut partition = Partition::ready(image);
     partition.sh("sleep 100");
     // The keeper dies, and another one attaches where it was.
@@ -288,7 +290,7 @@ fn a_new_keeper_learns_everything_and_old_sessions_end() {
 
 #[test]
 fn a_keeper_that_does_not_read_loses_lines_and_is_told() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     let flood = "i=0; while [ $i -lt 20000 ]; do echo line $i of a flood of lines that nobody reads at all; i=$((i+1)); done";
     partition.configure(vec![workload("flood", flood, Restart::Never)]);
     thread::sleep(Duration::from_secs(2));
@@ -302,7 +304,7 @@ fn a_keeper_that_does_not_read_loses_lines_and_is_told() {
 
 #[test]
 fn nonsense_in_the_ring_is_survived() {
-    let mut partition = Partition::ready(Image::default());
+    let mut partition = Partition::ready(ImageConfig::default());
     let head = protocol::mailbox::TO_GUEST.head;
     let memory = partition.mailbox.memory().clone();
     let word = memory.u64(head).unwrap();
@@ -324,7 +326,7 @@ fn a_shutdown_asks_before_it_kills() {
         "trap 'echo bye; exit 0' TERM; while :; do sleep 0.05; done",
         Restart::Always,
     );
-    let image = Image { workloads: vec![stubborn, polite], ..Image::default() };
+    let image = ImageConfig { workloads: vec![stubborn, polite], ..ImageConfig::default() };
     let mut partition = Partition::ready(image);
     partition.listen(Duration::from_millis(300));
     let start = Instant::now();

@@ -5,11 +5,11 @@ use std::os::unix::fs::MetadataExt;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use guest_init::configuration::image::Image;
 use guest_init::guest::{Ending, Guest, Setting};
 use guest_init::link::Link;
 use guest_init::sys::files::Proc;
 use protocol::channel::{Channel, RingChannel};
+use protocol::image::ImageConfig;
 use protocol::mailbox::{BootClock, Mailbox, SIZE};
 use protocol::{
     Configuration, ExecRequest, ExitStatus, Restart, SessionId, SharedMemory, Stop, Stream,
@@ -50,12 +50,12 @@ pub fn workload(name: &str, script: &str, restart: Restart) -> Workload {
 }
 
 impl Partition {
-    pub fn boot(image: Image) -> Self {
+    pub fn boot(image: ImageConfig) -> Self {
         Self::boot_after(image, |_| ())
     }
 
     /// Boots once `before` has done something to the mailbox.
-    pub fn boot_after(image: Image, before: impl Fn(&Mailbox)) -> Self {
+    pub fn boot_after(image: ImageConfig, before: impl Fn(&Mailbox)) -> Self {
         let file = tempfile::tempfile().unwrap();
         file.set_len(SIZE as u64).unwrap();
         let mailbox = Mailbox::create(map(&file), BootClock::default()).unwrap();
@@ -77,7 +77,7 @@ impl Partition {
         Self { mailbox, channel, guest: Some(guest), seen: Vec::new() }
     }
 
-    pub fn ready(image: Image) -> Self {
+    pub fn ready(image: ImageConfig) -> Self {
         let mut partition = Self::boot(image);
         partition.configure(vec![]);
         partition.wait(|message| matches!(message, ToHost::Ready { .. }));

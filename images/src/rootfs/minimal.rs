@@ -103,7 +103,7 @@ pub fn minimal_of(tree: &mut Tree, program: &[u8], name: &str) -> Result<(), Roo
     tree.directory("tmp", Meta::root(0o1777))?;
     tree.directory("var/tmp", Meta::root(0o1777))?;
     tree.symlink("var/run", "/run", Meta::root(0o777))?;
-    tree.symlink("init", crate::guest::INIT, Meta::root(0o777))?;
+    tree.symlink("init", protocol::image::INIT, Meta::root(0o777))?;
     tree.bytes("bin/busybox", Meta::root(0o755), program)?;
     for (directory, names) in APPLETS {
         let busybox = match *directory {

@@ -17,7 +17,7 @@ use super::render::{Table, clean};
 use super::table::Image as ImageCommand;
 use super::{Context, output, upload};
 use crate::api::StoredImage;
-use crate::cluster::{self, Cluster, OnDisk};
+use crate::cluster::{self, Cluster, ClusterError, OnDisk, Source};
 
 /// `image …`
 pub fn run(context: &Context, command: ImageCommand) -> Result<(), Failure> {
@@ -92,6 +92,11 @@ pub fn build_of_cluster(
 pub fn shipped_definition(name: &str) -> Option<Result<Definition, Failure>> {
     let definition = shipped(name)?.map_err(DefinitionError::Invalid);
     Some(definition.map_err(|error| Failure::definition(&error, false)))
+}
+
+/// The names of the definitions that come with partitiond, for messages.
+pub fn known_definitions() -> String {
+    SHIPPED.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
 }
 
 /// The definition in a file.
@@ -173,24 +178,25 @@ fn of_file(
     // Names of definitions have dots in them.
     let like_a_name =
         !path.to_string_lossy().contains('/') && path.extension() != Some("ron".as_ref());
-    if !path.exists() && like_a_name {
-        let known: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-        return Err(Failure::with_status(
-            NOT_FOUND,
-            format_args!("no definition `{}`; there are {}", path.display(), known.join(", ")),
-        ));
-    }
     if !path.exists() {
-        return Err(Failure::with_status(NOT_FOUND, format_args!("no file {}", path.display())));
+        let path = path.display();
+        let message = match like_a_name {
+            true => format!("no definition `{path}`; there are {}", known_definitions()),
+            false => format!("no file {path}"),
+        };
+        return Err(Failure::with_status(NOT_FOUND, message));
     }
     let base = path.parent().unwrap_or(Path::new("."));
-    if !cluster::is_one(path) {
-        let definition = read_definition(context, path)?;
+    let color = context.err().color();
+    let source = Source::read(path).map_err(|error| Failure::definition(&error.into(), color))?;
+    if !cluster::is_one(&source) {
+        let definition = Definition::parse(source).map_err(DefinitionError::Invalid);
+        let definition = definition.map_err(|error| Failure::definition(&error, color))?;
         let name = path.file_stem().map_or("image".into(), |stem| stem.to_string_lossy());
         return Ok(vec![(name.to_string(), build_one(store, &name, &definition, base, board)?)]);
     }
-    let file = cluster::read(path, &OnDisk::new(path, known_names(store)?))
-        .map_err(|error| Failure::cluster(&error, context.err().color()))?;
+    let file = cluster::parse(source, &OnDisk::new(path, known_names(store)?))
+        .map_err(|errors| Failure::cluster(&ClusterError::Invalid(errors), color))?;
     let images = file.cluster.images.iter();
     images
         .map(|(name, definition)| {
@@ -218,8 +224,8 @@ fn list(context: &Context) -> Result<(), Failure> {
     }
     show_list(context, &images)?;
     if !context.json() {
-        let known: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
-        context.remark(&format!("definitions that can be built by name: {}", known.join(", ")));
+        let known = known_definitions();
+        context.remark(&format!("definitions that can be built by name: {known}"));
     }
     Ok(())
 }

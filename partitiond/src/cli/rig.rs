@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::rig::qemu::QemuVersion;
 use ::rig::{GuestFile, KeptBy, KernelFiles, Progress, Rig, RigName, RigSpec, Topology};
 use boot::units::Bytes;
-use images::definition::{KernelSource, SHIPPED};
+use images::definition::KernelSource;
 
 use super::board::Task;
 use super::exit::{FAILED, Failure, INVALID, NOT_FOUND, USAGE};
@@ -215,10 +215,10 @@ fn rig_kernel(context: &Context, name: &str) -> Result<KernelSource, Failure> {
             super::image::read_definition(context, Path::new(name))?
         }
         None => {
-            let known: Vec<&str> = SHIPPED.iter().map(|(name, _)| *name).collect();
+            let known = super::image::known_definitions();
             return Err(Failure::with_status(
                 NOT_FOUND,
-                format_args!("no image definition `{name}` for the rig's kernel; there are {}", known.join(", ")),
+                format_args!("no image definition `{name}` for the rig's kernel; there are {known}"),
             )
             .hint("a stored image holds its kernel unpacked, which firmware cannot boot: name a definition, or its file"));
         }

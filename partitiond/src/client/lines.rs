@@ -75,18 +75,22 @@ impl<'a, T: DeserializeOwned> Lines<'a, T> {
     }
 
     /// Waits until an object comes, at most for `patience`; what has come is not taken out. Whether
-    /// there will be more.
+    /// there will be more: not where the answer has ended, or the supervisor is gone.
     ///
     /// # Errors
     ///
-    /// Where the connection broke.
+    /// [`ClientError::TooLong`].
     pub fn wait(&mut self, patience: Duration) -> Result<bool, ClientError> {
         if !self.buffer.is_empty() || self.ended {
             return Ok(!self.ended);
         }
         let piece = async { tokio::time::timeout(patience, self.answer.piece()).await };
         match self.runtime.block_on(piece) {
-            Ok(piece) => self.arrived(piece).map(|()| !self.ended),
+            Ok(piece) => match self.arrived(piece) {
+                // One that is killed does not end its answer.
+                Err(ClientError::Cut | ClientError::Gone(_)) => Ok(false),
+                arrived => arrived.map(|()| !self.ended),
+            },
             Err(_) => Ok(true),
         }
     }

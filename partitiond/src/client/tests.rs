@@ -1,6 +1,7 @@
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use super::fake::{Fake, chunked, respond};
 use super::*;
@@ -71,6 +72,17 @@ fn a_supervisor_that_dies_in_the_middle_is_an_error() {
     let error = progress.next().unwrap().unwrap_err();
     assert!(matches!(error, ClientError::Cut | ClientError::Gone(_)), "{error:?}");
     assert!(progress.next().is_none());
+}
+
+/// Whoever only waits for something to happen asks the next one.
+#[test]
+fn waiting_ends_with_a_supervisor_that_is_killed() {
+    let fake = Fake::start(|_, stream| chunked(stream, &[b"{\"sequence\":"], true));
+    let client = fake.client();
+    let mut events = client.events(true).unwrap();
+    while events.wait(Duration::from_secs(10)).unwrap() {
+        events.forget();
+    }
 }
 
 #[test]

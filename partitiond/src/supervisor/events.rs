@@ -1,7 +1,7 @@
 //! What happened, kept on disk and told to whoever listens.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -28,7 +28,9 @@ struct Inner {
 impl Events {
     /// Opens the events at `path`; without a file that can be written they are still told.
     pub fn open(path: &Path) -> Self {
-        let next = stored(path).last().map_or(0, |event| event.sequence.wrapping_add(1));
+        // A file that was just set aside has left an empty one.
+        let last = stored(path).pop().or_else(|| stored(&set_aside(path)).pop());
+        let next = last.map_or(0, |event| event.sequence.wrapping_add(1));
         let inner = Mutex::new(Inner { file: append_to(path), next });
         Self { path: path.to_owned(), inner, listeners: broadcast::channel(256).0 }
     }
@@ -49,7 +51,7 @@ impl Events {
             line.push(b'\n');
             let _ = file.write_all(&line);
             if file.metadata().is_ok_and(|metadata| metadata.len() >= MAX_FILE) {
-                let _ = fs::rename(&self.path, self.path.with_extension("jsonl.old"));
+                let _ = fs::rename(&self.path, set_aside(&self.path));
                 inner.file = append_to(&self.path);
             }
         }
@@ -64,17 +66,32 @@ impl Events {
     }
 }
 
-fn append_to(path: &Path) -> Option<File> {
-    OpenOptions::new().append(true).create(true).open(path).ok()
+/// Where a file goes that has become too long.
+fn set_aside(path: &Path) -> PathBuf {
+    path.with_extension("jsonl.old")
 }
 
-/// The events in a file; a line that is cut short by a crash is passed over.
+/// The file, ready for a whole line.
+fn append_to(path: &Path) -> Option<File> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).ok()?;
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(-1)).is_ok() {
+        file.read_exact(&mut last).ok()?;
+    }
+    // What a crash has cut short would spoil the next line too.
+    if last != [b'\n'] {
+        file.write_all(b"\n").ok()?;
+    }
+    Some(file)
+}
+
+/// The events in a file; a line that is cut short or spoilt by a crash is passed over.
 fn stored(path: &Path) -> Vec<Event> {
     let Ok(file) = File::open(path) else { return Vec::new() };
     BufReader::new(file)
-        .lines()
+        .split(b'\n')
         .map_while(Result::ok)
-        .filter_map(|line| serde_json::from_str(&line).ok())
+        .filter_map(|line| serde_json::from_slice(&line).ok())
         .collect()
 }
 
@@ -96,5 +113,22 @@ mod tests {
         }
         let numbers: Vec<_> = stored(&path).iter().map(|event| event.sequence).collect();
         assert_eq!(numbers, [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn numbers_go_on_behind_a_crash_and_behind_a_file_that_was_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let tell = || Events::open(&path).tell(None, "warning", "that".to_owned(), Vec::new());
+        let numbers = || stored(&path).iter().map(|event| event.sequence).collect::<Vec<_>>();
+        tell();
+        let cut = [fs::read(&path).unwrap(), b"\xff\xfe\n{\"sequence\": 1, \"ti".to_vec()].concat();
+        fs::write(&path, cut).unwrap();
+        tell();
+        assert_eq!(numbers(), [0, 1]);
+        fs::rename(&path, set_aside(&path)).unwrap();
+        append_to(&path).unwrap();
+        tell();
+        assert_eq!(numbers(), [2]);
     }
 }

@@ -69,29 +69,35 @@ impl Supervisor {
     fn verify(&self, digest: &str) -> Result<(), Problem> {
         let store = self.store()?;
         for blob in resolve(&store, digest)?.blobs() {
-            if self.is_verified(&store, &blob.digest) {
+            // What is noted is the file as it was before: a change while it is read is seen then.
+            let stamp = stamp(&store.blob_path(&blob.digest));
+            if stamp.is_some() && stamp == self.verified_as(&blob.digest) {
                 continue;
             }
             // The error says itself what to do.
             store
                 .open_blob_verified(blob)
                 .map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
-            self.note_verified(&store, &blob.digest);
+            self.note_verified(&blob.digest, stamp);
         }
         Ok(())
     }
 
-    fn is_verified(&self, store: &Store, digest: &Digest) -> bool {
-        let noted = fs::read_to_string(self.paths.verified().join(digest.as_str())).ok();
-        noted.is_some() && noted == stamp(&store.blob_path(digest))
+    /// Notes that every byte of a file that was just stored is known to be right.
+    pub(super) fn note_stored(&self, store: &Store, digest: &Digest) {
+        self.note_verified(digest, stamp(&store.blob_path(digest)));
     }
 
-    /// Notes that every byte of a file has been looked at. Without the note it is merely done again.
-    pub(super) fn note_verified(&self, store: &Store, digest: &Digest) {
-        if let Some(stamp) = stamp(&store.blob_path(digest)) {
-            let path = self.paths.verified().join(digest.as_str());
-            let _ = fs::create_dir_all(self.paths.verified()).and_then(|()| fs::write(path, stamp));
-        }
+    /// The file as it was when every byte of it had been looked at.
+    fn verified_as(&self, digest: &Digest) -> Option<String> {
+        fs::read_to_string(self.paths.verified().join(digest.as_str())).ok()
+    }
+
+    /// Without the note it is merely looked at again.
+    fn note_verified(&self, digest: &Digest, stamp: Option<String>) {
+        let Some(stamp) = stamp else { return };
+        let path = self.paths.verified().join(digest.as_str());
+        let _ = fs::create_dir_all(self.paths.verified()).and_then(|()| fs::write(path, stamp));
     }
 
     /// Every image in the store; damaged ones are left out.

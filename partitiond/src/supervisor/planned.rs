@@ -1,6 +1,6 @@
 //! From a cluster file to a plan. Nothing is changed here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use boot::bare::Starter;
 
@@ -95,17 +95,17 @@ impl Supervisor {
         drop(kept);
         let placement = placement::place(&machine, &file.cluster, &actual.assignments())
             .map_err(|refusals| refused(&file, &refusals))?;
+        let images = self.images_of(request, &file)?;
         let resolve = |_: &str, partition: &Partition| Resolved {
             backend: file.cluster.backend_of(partition),
-            digest: self.image_of(request, &partition.image).ok().map(|image| image.digest),
+            digest: images.get(&partition.image).map(|image| image.digest.clone()),
         };
         let mut desired = plan::desired(&file.cluster, &placement, &resolve);
         let mut problems = Problems::default();
         for (name, spec) in &mut desired {
-            let image = self.image_of(request, &spec.image.name)?;
             spec.backend = back_end(name, &file, spec.backend)?;
-            let said = [(&image.command_line, "image"), (&spec.cmdline, "cmdline")];
-            for (words, field) in said {
+            let image = images.get(&spec.image.name).map(|image| (&image.command_line, "image"));
+            for (words, field) in image.into_iter().chain([(&spec.cmdline, "cmdline")]) {
                 let Err(error) = boot::command_line::check(words) else { continue };
                 let span = file.places().partition(name, field).unwrap_or_default();
                 problems.push(Diagnostic::new(span, error.to_string(), format!("of \"{name}\"")));
@@ -128,8 +128,19 @@ impl Supervisor {
         Ok(Planned { machine, desired, plan, starter, placement, obstacles })
     }
 
-    fn image_of(&self, request: &UpRequest, image: &str) -> Result<Bootable, Problem> {
-        self.image(request.images.get(image).map_or(image, String::as_str))
+    /// The images of a file's partitions, by the names that the file has for them.
+    fn images_of(
+        &self,
+        request: &UpRequest,
+        file: &ClusterFile,
+    ) -> Result<BTreeMap<String, Bootable>, Problem> {
+        let names: BTreeSet<&String> =
+            file.cluster.partitions.values().map(|partition| &partition.image).collect();
+        let found = |name: &String| {
+            let image = self.image(request.images.get(name).unwrap_or(name))?;
+            Ok((name.clone(), image))
+        };
+        names.into_iter().map(found).collect()
     }
 }
 

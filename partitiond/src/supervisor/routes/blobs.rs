@@ -55,7 +55,7 @@ pub async fn put_blob(
         return Err(problem(ProblemKind::Invalid, message, None));
     }
     // Its digest was computed from what was written.
-    supervisor.note_verified(&supervisor.store()?, &digest);
+    supervisor.note_stored(&supervisor.store()?, &digest);
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -1,22 +1,26 @@
-//! What an image says to guest-init: `/.partition/image.json`.
+//! What an image says to guest-init, and where in its root file system: written by the image builder,
+//! read by guest-init.
 
 use serde::{Deserialize, Serialize};
 
-/// The directory of a partition that belongs to guest-init.
+use crate::Workload;
+
+/// The directory that belongs to guest-init, relative to the root.
 pub const DIRECTORY: &str = ".partition";
 
 /// Where guest-init is. The kernel's command line must say `rdinit=/.partition/init`.
 pub const INIT: &str = ".partition/init";
 
-/// Where the configuration is, as JSON.
+/// Where the [`ImageConfig`] is, as JSON.
 pub const CONFIGURATION: &str = ".partition/image.json";
 
 /// How an image configures the partition that boots it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ImageConfig {
     /// What the partition runs.
     #[serde(default)]
-    pub workloads: Vec<protocol::Workload>,
+    pub workloads: Vec<Workload>,
     /// Kernel modules to load before that, in this order, by name. Those that the kernel has built
     /// in are not among them.
     #[serde(default)]
