@@ -8,6 +8,7 @@
 //! and the reader of kernel logs.
 
 mod connection;
+mod inbox;
 mod log;
 mod partition;
 mod report;
@@ -25,7 +26,7 @@ use boot::bare::{Failure, Instance, Record, TscClock};
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 pub use connection::Request;
 pub use partition::{SILENCE, describe};
@@ -106,7 +107,7 @@ async fn keep(dir: &PartitionDir, clock: TscClock, begun: Instant) -> Result<(),
     let listener = listen(dir)?;
     let log = Rc::new(Log::open(&spec.log).map_err(in_file(&spec.log))?);
     let (reports, watchers) = watch::channel(Report::default());
-    let (commands, inbox) = mpsc::channel(64);
+    let (commands, inbox) = inbox::inbox();
     tokio::task::spawn_local(connection::accept(listener, commands, watchers));
 
     let instance = if dir.record().exists() {

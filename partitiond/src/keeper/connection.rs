@@ -10,8 +10,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::inbox::{Command, Commands};
 use super::report::Report;
-use super::session::{Outbox, from_client};
+use super::session::from_client;
 
 /// What a connection is for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,34 +33,11 @@ pub enum Request {
     },
 }
 
-/// What connections ask of the partition's loop.
-pub enum Command {
-    /// A new session; its number comes back.
-    Open(Outbox, oneshot::Sender<SessionId>),
-    /// A message of a session's client.
-    Send(ToGuest),
-    /// A session's client is gone.
-    Close(SessionId),
-    /// End the partition if it is silent.
-    Hung,
-    /// End the partition.
-    Stop {
-        /// At once.
-        force: bool,
-        /// Milliseconds that workloads have.
-        grace_ms: u32,
-    },
-}
-
 /// The longest request line, in bytes.
 const MAX_REQUEST: u64 = 4096;
 
 /// Serves connections for as long as the keeper lives.
-pub async fn accept(
-    listener: UnixListener,
-    commands: mpsc::Sender<Command>,
-    reports: watch::Receiver<Report>,
-) {
+pub async fn accept(listener: UnixListener, commands: Commands, reports: watch::Receiver<Report>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
@@ -71,11 +49,7 @@ pub async fn accept(
     }
 }
 
-async fn serve(
-    stream: UnixStream,
-    commands: mpsc::Sender<Command>,
-    reports: watch::Receiver<Report>,
-) {
+async fn serve(stream: UnixStream, commands: Commands, reports: watch::Receiver<Report>) {
     let (reading, writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     let mut line = String::new();
@@ -86,10 +60,10 @@ async fn serve(
         Ok(Request::Watch) => tell(writing, reports).await,
         Ok(Request::Exec) => exec(reading, writing, commands).await,
         Ok(Request::Stop { force, grace_ms }) => {
-            let _ = commands.send(Command::Stop { force, grace_ms }).await;
+            commands.send(Command::Stop { force, grace_ms }).await;
         }
         Ok(Request::Hung) => {
-            let _ = commands.send(Command::Hung).await;
+            commands.send(Command::Hung).await;
         }
         Err(_) => {}
     }
@@ -106,14 +80,10 @@ async fn tell(mut writing: OwnedWriteHalf, mut reports: watch::Receiver<Report>)
     }
 }
 
-async fn exec(
-    reading: BufReader<OwnedReadHalf>,
-    writing: OwnedWriteHalf,
-    commands: mpsc::Sender<Command>,
-) {
+async fn exec(reading: BufReader<OwnedReadHalf>, writing: OwnedWriteHalf, commands: Commands) {
     let (outbox, inbox) = mpsc::unbounded_channel();
     let (answer, opened) = oneshot::channel();
-    if commands.send(Command::Open(outbox, answer)).await.is_err() {
+    if !commands.send(Command::Open(outbox, answer)).await {
         return;
     }
     let Ok(session) = opened.await else { return };
@@ -121,7 +91,7 @@ async fn exec(
         () = to_client(writing, inbox) => {}
         () = to_partition(reading, session, &commands) => {}
     }
-    let _ = commands.send(Command::Close(session)).await;
+    commands.send(Command::Close(session)).await;
 }
 
 async fn to_client(mut writing: OwnedWriteHalf, mut inbox: mpsc::UnboundedReceiver<ToHost>) {
@@ -136,7 +106,7 @@ async fn to_client(mut writing: OwnedWriteHalf, mut inbox: mpsc::UnboundedReceiv
 async fn to_partition(
     mut reading: impl AsyncRead + Unpin,
     session: SessionId,
-    commands: &mpsc::Sender<Command>,
+    commands: &Commands,
 ) {
     let mut decoder = FrameDecoder::new();
     let mut buffer = vec![0; 16 << 10];
@@ -150,7 +120,7 @@ async fn to_partition(
             match decoder.next::<ToGuest>() {
                 Ok(Some(message)) => {
                     let Some(message) = from_client(message, session) else { return };
-                    if commands.send(Command::Send(message)).await.is_err() {
+                    if !commands.send(Command::Send(message)).await {
                         return;
                     }
                 }

@@ -1,24 +1,27 @@
 //! The keeper's loop: one turn after the other, fast while something happens, slow while not.
 
 mod ending;
+mod outgoing;
 mod timing;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use boot::bare::{Guard, Instance};
-use protocol::channel::{Channel, RingChannel};
+use protocol::channel::{Channel, ChannelError, RingChannel};
 use protocol::mailbox::Mailbox;
-use protocol::{Configuration, Stop, ToGuest, ToHost, VERSION, WorkloadState};
-use tokio::sync::{mpsc, watch};
+use protocol::ring::RingError;
+use protocol::{Configuration, SessionId, Stop, ToGuest, ToHost, VERSION, WorkloadState};
+use tokio::sync::watch;
 
 use self::ending::Ending;
 pub use self::ending::describe;
+use self::outgoing::Outgoing;
 use self::timing::Timing;
-use super::connection::Command;
+use super::inbox::{Command, Inbox};
 use super::log::Log;
 use super::report::{Report, now_ms};
-use super::session::Sessions;
+use super::session::{NOT_HAD, Sessions, session_for};
 use super::{KeeperSpec, STARTING_WORKLOADS};
 use crate::api::{End, Phase};
 use crate::errors::chain;
@@ -35,8 +38,7 @@ pub struct Partition {
     instance: Instance,
     mailbox: Option<Mailbox>,
     channel: Option<RingChannel>,
-    /// A message that the ring had no room for.
-    unsent: Option<ToGuest>,
+    outgoing: Outgoing,
     configuration: Configuration,
     sessions: Sessions,
     log: Rc<Log>,
@@ -64,7 +66,7 @@ impl Partition {
             instance,
             mailbox: None,
             channel: None,
-            unsent: None,
+            outgoing: Outgoing::default(),
             configuration,
             sessions: Sessions::default(),
             log,
@@ -79,12 +81,11 @@ impl Partition {
     }
 
     /// Runs until the partition has ended, and says why.
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<Command>) -> End {
+    pub async fn run(mut self, mut inbox: Inbox) -> End {
         loop {
             let mut worked = self.hear();
-            self.speak_unsent();
-            while self.unsent.is_none() {
-                let Ok(command) = inbox.try_recv() else { break };
+            self.speak_again();
+            while let Some(command) = inbox.try_next(self.outgoing.is_empty()) {
                 self.obey(command);
                 worked = true;
             }
@@ -98,10 +99,9 @@ impl Partition {
             match self.timing.pause(worked, self.sessions.any()) {
                 None => tokio::task::yield_now().await,
                 Some(pause) => {
-                    let room = self.unsent.is_none();
                     tokio::select! {
                         () = tokio::time::sleep(pause) => {}
-                        Some(command) = inbox.recv(), if room => self.obey(command),
+                        Some(command) = inbox.next(self.outgoing.is_empty()) => self.obey(command),
                     }
                 }
             }
@@ -131,6 +131,7 @@ impl Partition {
     fn lose_channel(&mut self, why: &str) {
         self.log.note(&format!("the control channel is lost: {why}"));
         self.channel = None;
+        self.outgoing.clear();
         self.sessions.end("the partition has spoilt its control channel");
     }
 
@@ -258,18 +259,32 @@ impl Partition {
 
     fn speak(&mut self, message: ToGuest) {
         let Some(channel) = &mut self.channel else { return };
-        match channel.send(&message) {
-            Ok(true) => {}
-            // What cannot be kept until there is room is a hangup or a shutdown, and both have a
-            // second way.
-            Ok(false) => self.unsent = Some(message),
-            Err(error) => self.lose_channel(&chain(&error)),
+        let session = session_for(&message);
+        match self.outgoing.send(channel, message) {
+            Ok(()) => {}
+            Err(error) => self.not_sent(session, &error),
         }
     }
 
-    fn speak_unsent(&mut self) {
-        if let Some(message) = self.unsent.take() {
-            self.speak(message);
+    /// Sends what waits for room.
+    fn speak_again(&mut self) {
+        let Some(channel) = &mut self.channel else { return };
+        if let Err(error) = self.outgoing.flush(channel) {
+            self.not_sent(None, &error);
+        }
+    }
+
+    fn not_sent(&mut self, session: Option<SessionId>, error: &ChannelError) {
+        match error {
+            // A client's own message just fits, and its session has a longer number here.
+            ChannelError::Ring(RingError::Frame(error)) => {
+                let reason = format!("a message could not be sent: {error}");
+                self.log.note(&reason);
+                if let Some(session) = session {
+                    self.sessions.deliver(ToHost::Failed { session, reason, status: NOT_HAD });
+                }
+            }
+            error => self.lose_channel(&chain(error)),
         }
     }
 

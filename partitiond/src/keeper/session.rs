@@ -21,6 +21,9 @@ struct Session {
     under_way: u32,
 }
 
+/// The exit status of a session that could not be had, as env(1) has it.
+pub const NOT_HAD: u8 = 125;
+
 /// The number by which a client knows its one session.
 const CLIENT: SessionId = SessionId(0);
 
@@ -46,7 +49,8 @@ impl Sessions {
     pub fn end(&mut self, reason: &str) {
         for session in std::mem::take(&mut self.open).into_values() {
             let reason = reason.to_owned();
-            let _ = session.outbox.send(ToHost::Failed { session: CLIENT, reason, status: 125 });
+            let _ =
+                session.outbox.send(ToHost::Failed { session: CLIENT, reason, status: NOT_HAD });
         }
     }
 
@@ -100,6 +104,20 @@ fn renumbered(mut message: ToHost) -> ToHost {
         *session = CLIENT;
     }
     message
+}
+
+/// The session that a message to the partition belongs to.
+pub fn session_for(message: &ToGuest) -> Option<SessionId> {
+    match message {
+        ToGuest::Exec(request) => Some(request.session),
+        ToGuest::Input { session, .. }
+        | ToGuest::InputEnd { session }
+        | ToGuest::Credit { session, .. }
+        | ToGuest::Signal { session, .. }
+        | ToGuest::Resize { session, .. }
+        | ToGuest::Hangup { session } => Some(*session),
+        ToGuest::Configure(_) | ToGuest::Ping { .. } | ToGuest::Shutdown { .. } => None,
+    }
 }
 
 /// A client's message with the number that the partition knows; `None` for a message that clients
