@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::{Configuration, VERSION};
+use protocol::{Configuration, FrameError, ToGuest, VERSION, encode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -255,6 +255,11 @@ impl Supervisor {
             hostname: name.to_owned(),
             workloads: spec.workloads.clone(),
         };
+        fits(&configuration).map_err(|error| {
+            let message = format!("{name}: its workloads cannot be told to it: {error}");
+            let hint = "put long arguments and environments into files of the image";
+            problem(ProblemKind::Invalid, message, Some(hint.to_owned()))
+        })?;
         let keeper =
             KeeperSpec { name: name.to_owned(), bare, configuration, log: self.paths.log(name) };
         Ok(Entry {
@@ -265,5 +270,23 @@ impl Supervisor {
             restarts: 0,
             restarted_at_ms: Vec::new(),
         })
+    }
+}
+
+/// Whether the keeper can send it: it is one message.
+fn fits(configuration: &Configuration) -> Result<(), FrameError> {
+    encode(&ToGuest::Configure(Box::new(configuration.clone()))).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_is_one_message() {
+        let mut configuration = Configuration::default();
+        assert_eq!(fits(&configuration), Ok(()));
+        configuration.hostname = "x".repeat(protocol::MAX_FRAME);
+        assert!(matches!(fits(&configuration), Err(FrameError::TooLong(_))));
     }
 }
