@@ -53,7 +53,13 @@ impl Supervisor {
         self.trim_pools();
         if let Some(starter) = self.ledger().starter {
             // Those who need it to be done wait for it; it may take as long as a CPU's start.
-            tokio::task::spawn_blocking(move || starter.mend());
+            let supervisor = self.clone();
+            tokio::task::spawn_blocking(move || {
+                if let Err(error) = starter.mend() {
+                    let text = format!("no CPU can be taken online safely: {}", chain(&error));
+                    supervisor.events.tell(None, "warning", text, Vec::new());
+                }
+            });
         }
         let entries: Vec<_> = self.ledger().partitions.values().cloned().collect();
         for entry in entries {
