@@ -35,22 +35,19 @@ impl Supervisor {
     pub(super) fn release(&self, name: &str) -> Result<(), Problem> {
         let Some(entry) = self.ledger().partitions.get(name).cloned() else { return Ok(()) };
         let _ = fs::remove_dir_all(self.paths.partition(name).path());
-        let Some(before) = self.ledger().before.clone() else { return self.strike(name) };
-        host::restore(&before.interrupts);
         let last = self.ledger().partitions.len() == 1;
-        let result = if last { restore_all(&before) } else { take_away(&entry) };
-        self.strike(name)?;
-        if last {
-            self.write_ledger(|ledger| ledger.before = None).map_err(|error| failed(&error))?;
-        }
-        result
-    }
-
-    fn strike(&self, name: &str) -> Result<(), Problem> {
+        let before = self.ledger().before.clone();
+        let result = before.map_or(Ok(()), |before| {
+            host::restore(&before.interrupts);
+            if last { restore_all(&before) } else { take_away(&entry) }
+        });
+        // At once: what the host was like before has no meaning when nobody has changed it any more.
         self.write_ledger(|ledger| {
             ledger.partitions.remove(name);
+            ledger.before = ledger.before.take().filter(|_| !last);
         })
-        .map_err(|error| failed(&error))
+        .map_err(|error| failed(&error))?;
+        result
     }
 }
 

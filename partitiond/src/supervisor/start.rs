@@ -32,8 +32,9 @@ impl Supervisor {
             window.map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
         entry.spec.bare.ranges = self.ranges_of(&entry)?;
         entry.hugepages = Vec::new();
-        self.remember_host(page_size_of(entry.wanted.source))?;
+        let before = self.host_before(page_size_of(entry.wanted.source));
         self.write_ledger(|ledger| {
+            ledger.before = Some(before);
             ledger.partitions.insert(name.clone(), entry.clone());
         })
         .map_err(|error| failed(&error))?;
@@ -84,44 +85,36 @@ impl Supervisor {
             .map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))
     }
 
-    /// Writes down what the host is like, before the first partition changes it; makes a place for huge
-    /// pages of that size.
-    fn remember_host(&self, size: Option<PageSize>) -> Result<(), Problem> {
-        let fresh = self.ledger().before.is_none();
-        if fresh {
-            let nodes: Vec<NodeId> =
-                self.ledger().machine.nodes.iter().map(|node| node.id).collect();
-            let pools = nodes.iter().flat_map(|node| {
+    /// What the host was like before the first partition changes it, and where huge pages of that size
+    /// are about to be mounted.
+    fn host_before(&self, size: Option<PageSize>) -> HostBefore {
+        let ledger = self.ledger();
+        let mut before = ledger.before.clone().unwrap_or_else(|| {
+            let pools = ledger.machine.nodes.iter().flat_map(|node| {
                 [PageSize::Large, PageSize::Giant].into_iter().filter_map(|size| {
-                    let count = Pool { node: *node, size }.total().ok()?;
-                    Some(PoolPages { node: *node, size, count })
+                    let count = Pool { node: node.id, size }.total().ok()?;
+                    Some(PoolPages { node: node.id, size, count })
                 })
             });
-            let before = HostBefore {
+            HostBefore {
                 interrupts: host::affinities(),
                 hugepages: pools.collect(),
                 mounted: Vec::new(),
-            };
-            self.write_ledger(|ledger| ledger.before = Some(before)).map_err(|e| failed(&e))?;
-        }
-        let Some(size) = size else { return Ok(()) };
-        let path = self.paths.hugepages(size);
-        self.write_ledger(|ledger| {
-            if let Some(before) = &mut ledger.before
-                && !before.mounted.contains(&path)
-            {
-                before.mounted.push(path.clone());
             }
-        })
-        .map_err(|error| failed(&error))?;
-        host::mount_hugetlbfs(&path, size).map_err(|error| failed(&error))?;
-        Ok(())
+        });
+        let place = size.map(|size| self.paths.hugepages(size));
+        before.mounted.extend(place.filter(|place| !before.mounted.contains(place)));
+        before
     }
 
     /// Takes huge pages and writes the keeper's spec.
     fn take(&self, entry: &mut Entry) -> Result<(), Problem> {
         let name = entry.spec.name.clone();
         let size = entry.spec.bare.page_size;
+        if let Some(size) = page_size_of(entry.wanted.source) {
+            host::mount_hugetlbfs(&self.paths.hugepages(size), size)
+                .map_err(|error| failed(&error))?;
+        }
         for share in &entry.spec.bare.memory {
             let wanted = share.size.0 / size.bytes().0;
             let pool = Pool { node: share.node, size };
