@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use protocol::channel::{Channel, ChannelError, RingChannel};
 use protocol::mailbox::{GuestState, Mailbox};
-use protocol::{ToGuest, ToHost};
+use protocol::ring::RingError;
+use protocol::{FrameError, ToGuest, ToHost};
 
 use crate::sys::kmsg;
 
@@ -131,10 +132,7 @@ impl Link {
             match post.channel.send(&message) {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(ChannelError::Ring(protocol::ring::RingError::Frame(error))) => {
-                    // Only a message that repeats a long text of somebody else's can be too long.
-                    return kmsg::warning(&format!("a message was not sent: {error}"));
-                }
+                Err(ChannelError::Ring(RingError::Frame(error))) => return not_sent(&error),
                 Err(error) => return self.mend(&error),
             }
         }
@@ -152,17 +150,16 @@ impl Link {
         let mut any = false;
         while let (Some(post), Some(message)) = (&mut self.post, self.waiting.front()) {
             match post.channel.send(message) {
-                Ok(true) => {
-                    self.log_bytes = self.log_bytes.saturating_sub(log_bytes(message));
-                    self.waiting.pop_front();
-                    any = true;
-                }
+                Ok(true) => any = true,
                 Ok(false) => return any,
+                Err(ChannelError::Ring(RingError::Frame(error))) => not_sent(&error),
                 Err(error) => {
                     self.mend(&error);
                     return any;
                 }
             }
+            self.log_bytes = self.log_bytes.saturating_sub(log_bytes(message));
+            self.waiting.pop_front();
         }
         if self.lost > 0 {
             let text = format!("{} messages were lost: the keeper did not read", self.lost);
@@ -216,6 +213,11 @@ impl Link {
     }
 }
 
+/// Only a message that repeats a long text of somebody else's can be too long.
+fn not_sent(error: &FrameError) {
+    kmsg::warning(&format!("a message was not sent: {error}"));
+}
+
 fn log_bytes(message: &ToHost) -> usize {
     match message {
         ToHost::Log { line, .. } => line.len() + 64,
@@ -234,5 +236,35 @@ fn without_keeper(message: &ToHost) {
         }
         ToHost::Workload { name, state } => kmsg::info(&format!("workload {name}: {state:?}")),
         _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::mailbox::{BootClock, SIZE};
+    use protocol::{MAX_FRAME, SharedMemory};
+
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_too_long_costs_no_other_even_where_it_had_to_wait() {
+        let mailbox = Mailbox::create(SharedMemory::private(SIZE), BootClock::default()).unwrap();
+        let mut link = Link::mailbox(mailbox.clone()).unwrap();
+        let mut keeper = mailbox.host_channel().unwrap();
+        let message = |text: String| ToHost::Warning { text };
+        let mut sent = 0;
+        while link.is_clear() {
+            link.send(message("x".repeat(MAX_FRAME / 2)));
+            sent += 1;
+        }
+        link.send(message("x".repeat(MAX_FRAME)));
+        link.send(message("last".to_owned()));
+        let mut heard = Vec::new();
+        for _ in 0..1000 {
+            heard.extend(keeper.receive::<ToHost>().unwrap());
+            link.flush();
+        }
+        assert_eq!(heard.len(), sent + 1);
+        assert_eq!(heard.last(), Some(&message("last".to_owned())));
     }
 }
