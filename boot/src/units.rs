@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 mod bytes;
 mod cpuset;
+pub mod quantity;
 
 pub use bytes::{Bytes, ParseBytesError};
 pub use cpuset::{CpuSet, MAX_CPU, ParseCpuSetError};

@@ -1,5 +1,6 @@
 //! Sizes, written as `"512MiB"`.
 
+use super::quantity::{self, quoted};
 use super::*;
 
 /// A size in bytes. Its text form is a whole number with a binary unit: `"4096B"`, `"512MiB"`,
@@ -58,12 +59,7 @@ impl Bytes {
 
 impl fmt::Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (unit, factor) in UNITS {
-            if self.0 >= factor && self.0.is_multiple_of(factor) {
-                return write!(f, "{}{unit}", self.0 / factor);
-            }
-        }
-        write!(f, "{}B", self.0)
+        quantity::write(f, self.0, &UNITS)
     }
 }
 
@@ -77,25 +73,19 @@ impl FromStr for Bytes {
     type Err = ParseBytesError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // An error quotes its text; a hostile one may be gigabytes long.
-        let quoted = || text.chars().take(40).collect::<String>();
-        let trimmed = text.trim();
-        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = trimmed.split_at(digits);
+        let (number, unit) = quantity::split(text);
         if number.is_empty() {
-            return Err(ParseBytesError::Number(quoted()));
+            return Err(ParseBytesError::Number(quoted(text)));
         }
-        let number: u64 = number.parse().map_err(|_| ParseBytesError::TooLarge(quoted()))?;
-        let unit = unit.trim_start();
-        let factor = match unit {
+        let too_large = || ParseBytesError::TooLarge(quoted(text));
+        let number: u64 = number.parse().map_err(|_| too_large())?;
+        let worth = match unit {
             "" => 1,
-            _ => UNITS
-                .iter()
-                .find(|(name, _)| *name == unit)
-                .map(|(_, factor)| *factor)
-                .ok_or_else(|| ParseBytesError::Unit(unit.chars().take(40).collect()))?,
+            _ => {
+                quantity::worth(unit, &UNITS).ok_or_else(|| ParseBytesError::Unit(quoted(unit)))?
+            }
         };
-        number.checked_mul(factor).map(Self).ok_or_else(|| ParseBytesError::TooLarge(quoted()))
+        number.checked_mul(worth).map(Self).ok_or_else(too_large)
     }
 }
 

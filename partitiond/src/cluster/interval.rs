@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use boot::units::quantity::{self, quoted};
 use serde::{Deserialize, Serialize};
 
 /// A length of time. Its text form is a whole number and a unit: `"500ms"`, `"10s"`, `"10min"`,
@@ -35,40 +36,26 @@ impl FromStr for Interval {
     type Err = ParseIntervalError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let quoted = || text.chars().take(40).collect::<String>();
-        let trimmed = text.trim();
-        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = trimmed.split_at(digits);
+        let (number, unit) = quantity::split(text);
         if number.is_empty() {
-            return Err(ParseIntervalError::Number(quoted()));
+            return Err(ParseIntervalError::Number(quoted(text)));
         }
-        let unit = unit.trim_start();
         if unit.is_empty() {
-            return Err(ParseIntervalError::NoUnit(quoted()));
+            return Err(ParseIntervalError::NoUnit(quoted(text)));
         }
-        let factor = UNITS
-            .iter()
-            .find(|(name, _)| *name == unit)
-            .map(|(_, factor)| *factor)
-            .ok_or_else(|| ParseIntervalError::Unit(unit.chars().take(40).collect()))?;
-        let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
+        let worth =
+            quantity::worth(unit, &UNITS).ok_or_else(|| ParseIntervalError::Unit(quoted(unit)))?;
+        let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(worth));
         match millis {
             Some(millis) if millis <= MAX_MILLIS => Ok(Self(Duration::from_millis(millis))),
-            _ => Err(ParseIntervalError::TooLong(quoted())),
+            _ => Err(ParseIntervalError::TooLong(quoted(text))),
         }
     }
 }
 
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let millis = self.0.as_millis();
-        for (unit, factor) in UNITS {
-            let factor = u128::from(factor);
-            if millis >= factor && millis.is_multiple_of(factor) {
-                return write!(f, "{}{unit}", millis / factor);
-            }
-        }
-        write!(f, "{millis}ms")
+        quantity::write(f, u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX), &UNITS)
     }
 }
 
