@@ -36,8 +36,8 @@ fn what_ends_one_partition_leaves_the_others_alone() {
             server.sh("partitiond wait victim --for=ended --timeout 60s");
 
             // The event is told, with the kernel's last words, and the CPUs are the host's again.
-            assert_eq!(server.partition("victim")["end"]["why"], end, "{name}");
             let event = server.last_event("victim", "ended").expect("the end is an event");
+            assert_eq!(server.partition("victim")["end"]["why"], end, "{name}: {event:#}");
             let last_words = event["last_words"].to_string();
             assert!(!last_words.is_empty() && last_words != "[]", "{name}: {event}");
             if end == "panicked" {
