@@ -198,3 +198,6 @@ fn problem(kind: ProblemKind, message: impl Into<String>, hint: Option<String>) 
 fn failed(error: &dyn std::error::Error) -> Problem {
     problem(ProblemKind::Failed, chain(error), None)
 }
+
+#[cfg(test)]
+mod tests;

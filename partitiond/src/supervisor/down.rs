@@ -7,6 +7,7 @@ use boot::bare::Instance;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
+use super::kept::Kept;
 use super::watcher::connect;
 use super::{Supervisor, failed, problem};
 use crate::api::{DownRequest, Phase, Problem, ProblemKind, Progress};
@@ -52,14 +53,14 @@ impl Supervisor {
             })
         });
         for end in ends.collect::<Vec<_>>() {
-            let Ok((partition, ended, milliseconds)) = end.await else { continue };
-            let told = match ended {
-                Ok(()) => Progress::Down { partition, milliseconds },
-                Err(problem) => {
-                    ok = false;
-                    Progress::Failed { partition, problem }
+            let told = match end.await {
+                Ok((partition, Ok(()), milliseconds)) => Progress::Down { partition, milliseconds },
+                Ok((partition, Err(problem), _)) => Progress::Failed { partition, problem },
+                Err(error) => {
+                    Progress::Failed { partition: String::new(), problem: failed(&error) }
                 }
             };
+            ok &= !matches!(told, Progress::Failed { .. });
             let _ = progress.send(told);
         }
         let _ = progress.send(Progress::Done { ok });
@@ -69,16 +70,16 @@ impl Supervisor {
     /// Ends one partition and forgets it.
     pub(super) async fn end(self: &Arc<Self>, name: &str, force: bool) -> Result<(), Problem> {
         self.update(name, |kept| kept.wanted_down = true);
-        let phase = self.kept().get(name).map(|kept| kept.report.phase);
-        match phase {
-            None => return Ok(()),
-            Some(Phase::Ended) => {}
-            Some(Phase::Stuck) => self.end_stuck(name).await?,
-            Some(_) => self.end_running(name, force).await?,
+        let Some(Kept { life, report, .. }) = self.kept().get(name).cloned() else { return Ok(()) };
+        match report.phase {
+            Phase::Ended => {}
+            Phase::Stuck => self.end_stuck(name).await?,
+            _ => self.end_running(name, force).await?,
         }
-        self.keeper_gone(name).await;
-        self.release(name)?;
-        self.kept().remove(name);
+        if self.keeper_gone(name, life).await {
+            self.release(name)?;
+            self.kept().remove(name);
+        }
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! Giving back what a partition had, once its keeper has given back CPUs and memory.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use boot::bare::PoolsLock;
+use tokio::time::Instant;
 
 use super::{Supervisor, failed};
 use crate::api::Problem;
@@ -16,18 +17,24 @@ const GOING: Duration = Duration::from_secs(20);
 
 impl Supervisor {
     /// Waits until the keeper of an ended partition is gone, and with it the last hold on its pages:
-    /// a process lets go of its memory before it lets go of its locks.
-    pub(super) async fn keeper_gone(&self, name: &str) {
+    /// a process lets go of its memory before it lets go of its locks. Whether the partition is still
+    /// to be given back: not where somebody else has done so meanwhile, and what is there under its name
+    /// has another keeper.
+    pub(super) async fn keeper_gone(&self, name: &str, life: u64) -> bool {
         let dir = self.paths.partition(name);
         let deadline = Instant::now() + GOING;
-        while matches!(keeper::take_lock(&dir), Err(keeper::KeeperError::Taken)) {
+        while self.in_life(name, life).is_some() {
+            if !matches!(keeper::take_lock(&dir), Err(keeper::KeeperError::Taken)) {
+                return true;
+            }
             if Instant::now() >= deadline {
                 let text = "its keeper does not go; its huge pages come back when it does";
                 self.events.tell(Some(name), "warning", text.to_owned(), Vec::new());
-                return;
+                return true;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        false
     }
 
     /// Strikes an ended partition out of the ledger and puts back what was changed on the host for

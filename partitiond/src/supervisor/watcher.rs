@@ -167,7 +167,12 @@ impl Supervisor {
 
     /// What happens when a partition has ended: what it had goes back, and where its policy says so
     /// it is started again.
-    async fn after_end(self: Arc<Self>, name: &str, life: u64, lock: Option<Flock<File>>) {
+    pub(super) async fn after_end(
+        self: Arc<Self>,
+        name: &str,
+        life: u64,
+        lock: Option<Flock<File>>,
+    ) {
         let Some(kept) = self.in_life(name, life) else { return };
         if kept.report.phase == Phase::Stuck {
             let why = kept.report.stuck.unwrap_or_default();
@@ -178,10 +183,18 @@ impl Supervisor {
         }
         let again = !kept.wanted_down && kept.report.ready_after_ms.is_some();
         let again = again && is_due(&kept.entry, kept.report.end.as_ref());
-        // What was asked of an `up` or `down` that is under way goes first.
-        let operation = if again { Some(self.operation.lock().await) } else { None };
-        if lock.is_none() {
-            self.keeper_gone(name).await;
+        // What was asked of an `up` or `down` that is under way goes first. Where that is to end this
+        // partition, it waits for the lock that we may hold.
+        let operation = if again {
+            tokio::select! {
+                operation = self.operation.lock() => Some(operation),
+                () = self.wanted_down(name, life) => return,
+            }
+        } else {
+            None
+        };
+        if lock.is_none() && !self.keeper_gone(name, life).await {
+            return;
         }
         // Whoever asked for the end gives back, too; and may have begun another life by now.
         if self.in_life(name, life).is_none_or(|kept| kept.wanted_down) {
@@ -207,6 +220,16 @@ impl Supervisor {
                 self.events.tell(Some(name), "given-up", problem.message, Vec::new());
             }
         }
+    }
+}
+
+impl Supervisor {
+    /// Waits until somebody asks for the end of the partition in this life, or that life is over.
+    async fn wanted_down(&self, name: &str, life: u64) {
+        let mut changes = self.changed.subscribe();
+        while self.in_life(name, life).is_some_and(|kept| !kept.wanted_down)
+            && changes.changed().await.is_ok()
+        {}
     }
 }
 
