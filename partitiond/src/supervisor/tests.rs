@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use boot::bare::{LowWindow, PageSize, Starter};
 use protocol::Configuration;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::api::{End, Phase};
@@ -135,5 +136,24 @@ fn who_ends_a_partition_does_not_wait_for_its_restart() {
         drop(down);
         restarting.await.unwrap();
         assert!(!is_in_ledger(&supervisor, "db") && supervisor.kept().is_empty());
+    });
+}
+
+#[test]
+fn what_made_room_is_known_even_where_not_all_of_it_can_be_made() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let supervisor = supervisor(folder.path());
+        add(&supervisor, "one", Restart::Never, Phase::Ended);
+        // Nobody tells of it: it does not end in time.
+        add(&supervisor, "two", Restart::Never, Phase::Ready);
+        let (tell, _progress) = mpsc::unbounded_channel();
+        let names = ["one", "two"].map(str::to_owned);
+        let mut room_made = Vec::new();
+        let made = supervisor.make_room(&[], &names, &mut room_made, &tell).await;
+        assert_eq!(made.unwrap_err().0, "two");
+        let made: Vec<&str> = room_made.iter().map(|entry| &*entry.spec.name).collect();
+        assert_eq!(made, ["one"]);
+        assert!(!is_in_ledger(&supervisor, "one") && is_in_ledger(&supervisor, "two"));
     });
 }

@@ -70,27 +70,37 @@ impl Supervisor {
             let _ = tell.send(Progress::Kept { partition: name });
         }
         let mut room_made = Vec::new();
-        for name in stops.iter().chain(&restarts) {
+        let (started, result) = match self.make_room(&stops, &restarts, &mut room_made, &tell).await
+        {
+            Ok(()) => (&*starts, self.start_all(entries, begun, &tell).await),
+            Err(failure) => (&[][..], Err(failure)),
+        };
+        let ok = result.is_ok();
+        if let Err((partition, problem)) = result {
+            let _ = tell.send(Progress::Failed { partition, problem });
+            self.undo(started, room_made, &tell).await;
+        }
+        let _ = tell.send(Progress::Done { ok });
+        Ok(())
+    }
+
+    /// Ends what is not to be any more, and what is to be otherwise; the latter goes to `room_made`, as
+    /// far as this comes.
+    pub(super) async fn make_room(
+        self: &Arc<Self>,
+        stops: &[String],
+        restarts: &[String],
+        room_made: &mut Vec<Entry>,
+        tell: &Teller,
+    ) -> Result<(), (String, Problem)> {
+        for name in stops.iter().chain(restarts) {
             let before = self.kept().get(name).map(|kept| kept.entry.clone());
             let since = Instant::now();
-            self.end(name, false).await?;
+            self.end(name, false).await.map_err(|problem| (name.clone(), problem))?;
             let milliseconds = since.elapsed().as_millis() as u64;
             let _ = tell.send(Progress::Down { partition: name.clone(), milliseconds });
             room_made.extend(before.filter(|_| restarts.contains(name)));
         }
-        // One that has ended by itself may not have given back everything yet.
-        for name in &starts {
-            self.end(name, true).await?;
-        }
-        let ok = match self.start_all(entries, begun, &tell).await {
-            Ok(()) => true,
-            Err((partition, problem)) => {
-                let _ = tell.send(Progress::Failed { partition, problem });
-                self.undo(&starts, room_made, &tell).await;
-                false
-            }
-        };
-        let _ = tell.send(Progress::Done { ok });
         Ok(())
     }
 
@@ -101,6 +111,11 @@ impl Supervisor {
         begun: Instant,
         tell: &Teller,
     ) -> Result<(), (String, Problem)> {
+        // What has ended by itself may not have been given back yet: the new ledger entry of its name
+        // would take the place of what it had.
+        for Entry { spec, .. } in &entries {
+            self.end(&spec.name, false).await.map_err(|problem| (spec.name.clone(), problem))?;
+        }
         let mut starts = JoinSet::new();
         for entry in entries {
             let name = entry.spec.name.clone();
