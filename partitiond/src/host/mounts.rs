@@ -16,22 +16,21 @@ pub struct MountError {
     pub source: io::Error,
 }
 
-/// Mounts huge pages of `size` at `path`, unless that has been done; whether it was done now.
+/// Mounts huge pages of `size` at `path`, unless that has been done.
 ///
 /// # Errors
 ///
 /// [`MountError`].
-pub fn mount_hugetlbfs(path: &Path, size: PageSize) -> Result<bool, MountError> {
+pub fn mount_hugetlbfs(path: &Path, size: PageSize) -> Result<(), MountError> {
     let failed = |source| MountError { path: path.to_owned(), source };
     if is_mounted(path) {
-        return Ok(false);
+        return Ok(());
     }
     fs::create_dir_all(path).map_err(failed)?;
     let options = format!("pagesize={}M,mode=0700", size.bytes().0 >> 20);
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("hugetlbfs"), path, Some("hugetlbfs"), flags, Some(options.as_str()))
-        .map_err(|error| failed(error.into()))?;
-    Ok(true)
+        .map_err(|error| failed(error.into()))
 }
 
 /// Takes a mount point of ours away; nothing happens where it is gone. A keeper that is on its way

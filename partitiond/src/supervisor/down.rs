@@ -77,7 +77,7 @@ impl Supervisor {
             _ => self.end_running(name, force).await?,
         }
         if self.keeper_gone(name, life).await {
-            self.release(name)?;
+            self.release(name, Some(life)).await?;
             self.kept().remove(name);
         }
         Ok(())

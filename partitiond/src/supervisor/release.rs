@@ -37,16 +37,30 @@ impl Supervisor {
         false
     }
 
+    /// As [`Supervisor::release`]; what is wrong becomes an event.
+    pub(super) async fn release_or_tell(&self, name: &str, life: Option<u64>) {
+        if let Err(problem) = self.release(name, life).await {
+            self.events.tell(Some(name), "warning", problem.message, Vec::new());
+        }
+    }
+
     /// Strikes an ended partition out of the ledger and puts back what was changed on the host for
-    /// it. After the last one the host is as it was found.
-    pub(super) fn release(&self, name: &str) -> Result<(), Problem> {
+    /// it. After the last one the host is as it was found. Nothing happens where that `life` of it has
+    /// been given back already.
+    pub(super) async fn release(&self, name: &str, life: Option<u64>) -> Result<(), Problem> {
+        // A keeper that gathers pages has it for long. From here on nothing waits.
+        let lock = tokio::task::spawn_blocking(PoolsLock::take).await;
+        let lock = lock.map_err(|error| failed(&error))?.map_err(|error| failed(&error));
+        if life.is_some_and(|life| self.in_life(name, life).is_none()) {
+            return Ok(());
+        }
         let Some(entry) = self.ledger().partitions.get(name).cloned() else { return Ok(()) };
         let _ = fs::remove_dir_all(self.paths.partition(name).path());
         let last = self.ledger().partitions.len() == 1;
         let before = self.ledger().before.clone();
         let result = before.map_or(Ok(()), |before| {
             host::restore(&before.interrupts);
-            if last { restore_all(&before) } else { take_away(&entry) }
+            if last { restore_all(&before, lock) } else { take_away(&entry, lock) }
         });
         // At once: what the host was like before has no meaning when nobody has changed it any more.
         self.write_ledger(|ledger| {
@@ -59,8 +73,8 @@ impl Supervisor {
 }
 
 /// Takes away the huge pages that were added for one partition.
-fn take_away(entry: &Entry) -> Result<(), Problem> {
-    let lock = PoolsLock::take().map_err(|error| failed(&error))?;
+fn take_away(entry: &Entry, lock: Result<PoolsLock, Problem>) -> Result<(), Problem> {
+    let lock = lock?;
     for pages in &entry.hugepages {
         pages.pool().remove(&lock, pages.count).map_err(|error| failed(&error))?;
     }
@@ -68,16 +82,16 @@ fn take_away(entry: &Entry) -> Result<(), Problem> {
 }
 
 /// Makes every pool as large as it was, and takes our mount points away.
-fn restore_all(before: &HostBefore) -> Result<(), Problem> {
+fn restore_all(before: &HostBefore, lock: Result<PoolsLock, Problem>) -> Result<(), Problem> {
     let mut result = Ok(());
-    match PoolsLock::take() {
+    match lock {
         Ok(lock) => {
             for pages in &before.hugepages {
                 let restored = pages.pool().restore(&lock, pages.count);
                 result = result.and(restored.map_err(|error| failed(&error)));
             }
         }
-        Err(error) => result = Err(failed(&error)),
+        Err(problem) => result = Err(problem),
     }
     for path in &before.mounted {
         host::unmount(path);

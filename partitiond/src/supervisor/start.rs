@@ -50,22 +50,21 @@ impl Supervisor {
         });
         let entry = match taken.await.map_err(|error| failed(&error)).and_then(|taken| taken) {
             Ok(entry) => entry,
-            Err(problem) => return Err(self.not_started(&name, problem)),
+            Err(problem) => return Err(self.not_started(&name, problem).await),
         };
         self.update(&name, |kept| kept.entry = entry);
         drop(one_at_a_time);
         self.events.tell(Some(&name), "starting", "it is being started".to_owned(), Vec::new());
         if let Err(error) = self.spawn_keeper(&name) {
-            return Err(self.not_started(&name, failed(&error)));
+            return Err(self.not_started(&name, failed(&error)).await);
         }
         self.watch(&name, false).await;
         Ok(())
     }
 
     /// Gives back what was taken for a partition that has no keeper yet, and says why it has ended.
-    fn not_started(&self, name: &str, problem: Problem) -> Problem {
-        // What stands in the way of the start is what is to be told.
-        let _ = self.release(name);
+    async fn not_started(&self, name: &str, problem: Problem) -> Problem {
+        self.release_or_tell(name, None).await;
         self.update(name, |kept| {
             kept.report.phase = Phase::Ended;
             kept.report.end = Some(End::Failed { message: problem.message.clone() });

@@ -200,9 +200,7 @@ impl Supervisor {
         if self.in_life(name, life).is_none_or(|kept| kept.wanted_down) {
             return;
         }
-        if let Err(problem) = self.release(name) {
-            self.events.tell(Some(name), "warning", problem.message, Vec::new());
-        }
+        self.release_or_tell(name, Some(life)).await;
         drop(lock);
         if operation.is_some() {
             self.events.tell(
