@@ -156,7 +156,8 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Missing`] where it is not there or has another size.
+    /// [`StoreError::Missing`] where it is not there, [`StoreError::Corrupted`] where it has another
+    /// size.
     pub fn open_blob(&self, blob: &Blob) -> Result<File, StoreError> {
         let path = self.blob_path(&blob.digest);
         let io = |error: io::Error| match error.kind() {

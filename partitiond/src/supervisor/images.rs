@@ -10,6 +10,7 @@ use images::manifest::Digest;
 use images::store::{Image, Store};
 use tokio::task::JoinSet;
 
+use super::kept::Kept;
 use super::{Supervisor, failed, problem};
 use crate::api::{Problem, ProblemKind, StoredImage, printable};
 
@@ -98,6 +99,26 @@ impl Supervisor {
         let Some(stamp) = stamp else { return };
         let path = self.paths.verified().join(digest.as_str());
         let _ = fs::create_dir_all(self.paths.verified()).and_then(|()| fs::write(path, stamp));
+    }
+
+    /// Removes an image with all its names. Refused while there is a partition of it, which may have to
+    /// be started again.
+    pub(super) async fn remove_image(&self, name: &str) -> Result<(), Problem> {
+        let store = self.store()?;
+        let digest = resolve(&store, name)?.digest;
+        let needs = |kept: &&Kept| {
+            kept.is_alive() && kept.entry.wanted.image.digest.as_deref() == Some(digest.as_str())
+        };
+        let user = self.kept().values().find(needs).map(|kept| kept.entry.spec.name.clone());
+        if let Some(user) = user {
+            let message = format!("image `{}` is what {user} runs", printable(name));
+            let hint = Some(format!("partitiond down {user}"));
+            return Err(problem(ProblemKind::Refused, message, hint));
+        }
+        // It waits for whoever adds something just now: us, it may be.
+        let removed = tokio::task::spawn_blocking(move || store.remove(&digest)).await;
+        removed.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        Ok(())
     }
 
     /// Every image in the store; damaged ones are left out.

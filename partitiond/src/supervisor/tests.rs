@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use ::images::manifest::{Kernel, Manifest};
 use boot::bare::{LowWindow, PageSize, Starter};
 use protocol::Configuration;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::api::{End, Phase};
+use crate::api::{End, Phase, ProblemKind};
 use crate::cluster::{Backend, MemorySource, Restart, default_hang_after};
 use crate::inventory::{Machine, Shape};
 use crate::keeper::{self, KeeperSpec};
@@ -155,5 +156,44 @@ fn what_made_room_is_known_even_where_not_all_of_it_can_be_made() {
         let made: Vec<&str> = room_made.iter().map(|entry| &*entry.spec.name).collect();
         assert_eq!(made, ["one"]);
         assert!(!is_in_ledger(&supervisor, "one") && is_in_ledger(&supervisor, "two"));
+    });
+}
+
+#[test]
+fn an_image_goes_when_nobody_runs_it() {
+    let folder = tempfile::tempdir().unwrap();
+    run(async {
+        let supervisor = supervisor(folder.path());
+        let store = supervisor.store().unwrap();
+        let writing = store.writing().unwrap();
+        let part = writing.put_blob(&mut &b"part"[..]).unwrap();
+        let kernel = Kernel {
+            release: "6.1.0".to_owned(),
+            vmlinux: part.clone(),
+            modules: part.clone(),
+            origin: String::new(),
+            selection: Default::default(),
+        };
+        let manifest = Manifest {
+            kernel,
+            initramfs: vec![part],
+            cmdline: String::new(),
+            profile: None,
+            modules: Vec::new(),
+            workloads: Vec::new(),
+        };
+        let digest = writing.put_manifest(&manifest).unwrap();
+        writing.tag(&digest, "general").unwrap();
+        drop(writing);
+        add(&supervisor, "db", Restart::Never, Phase::Ready);
+        let image = ImageRef { name: "general".to_owned(), digest: Some(digest.to_string()) };
+        supervisor.update("db", |kept| kept.entry.wanted.image = image);
+        let refused = supervisor.remove_image("general").await.unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::Refused, "{refused:?}");
+        supervisor.update("db", |kept| kept.report.phase = Phase::Ended);
+        supervisor.remove_image("general").await.unwrap();
+        assert_eq!((store.size().unwrap(), supervisor.images().unwrap().len()), (0, 0));
+        let gone = supervisor.remove_image("general").await.unwrap_err();
+        assert_eq!(gone.kind, ProblemKind::NotFound);
     });
 }

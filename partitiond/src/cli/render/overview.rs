@@ -93,6 +93,7 @@ pub fn state(status: &PartitionStatus) -> String {
     };
     match status.restarts {
         0 => word.to_owned(),
+        1 => format!("{word}, 1 restart"),
         times => format!("{word}, {times} restarts"),
     }
 }

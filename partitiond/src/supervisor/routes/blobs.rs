@@ -76,14 +76,12 @@ pub async fn put_image(
     Ok(Json(stored(&image)))
 }
 
-/// Takes a name away; what has none left goes with it.
+/// Removes an image, with what no other image has of it.
 pub async fn delete_image(
     State(supervisor): Shared,
     Path(name): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let gone =
-        |error: &dyn std::error::Error| problem(ProblemKind::NotFound, error.to_string(), None);
-    supervisor.store()?.untag(&name).map_err(|error| gone(&error))?;
+    supervisor.remove_image(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
