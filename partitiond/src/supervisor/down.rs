@@ -74,7 +74,14 @@ impl Supervisor {
         match report.phase {
             Phase::Ended => {}
             Phase::Stuck => self.end_stuck(name).await?,
-            _ => self.end_running(name, force).await?,
+            _ => {
+                let ended = self.end_running(name, force).await;
+                if ended.is_err() {
+                    // It goes on; whoever sees it end later gives back what it had.
+                    self.update(name, |kept| kept.wanted_down = false);
+                }
+                ended?;
+            }
         }
         if self.keeper_gone(name, life).await {
             self.release(name, Some(life)).await?;

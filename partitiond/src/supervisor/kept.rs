@@ -42,6 +42,11 @@ impl Kept {
         Existing { spec: self.entry.wanted.clone(), state }
     }
 
+    /// Whether it owns anything.
+    pub fn is_alive(&self) -> bool {
+        !matches!(self.report.phase, Phase::Ended)
+    }
+
     /// As the API shows it.
     pub fn status(&self) -> PartitionStatus {
         let Self { entry, report, .. } = self;

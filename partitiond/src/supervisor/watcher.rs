@@ -23,6 +23,9 @@ const MAX_LINE: u64 = 1 << 20;
 /// How long a keeper that was just started may take to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The least time between two keepers of a partition.
+const BREATH: Duration = Duration::from_millis(500);
+
 /// How often a silent partition is looked at.
 const SILENCE_LOOK: Duration = Duration::from_secs(1);
 
@@ -65,7 +68,10 @@ impl Supervisor {
                 let keeper = fs::read_to_string(dir.lock()).ok();
                 let keeper = keeper.and_then(|text| text.trim().parse().ok());
                 self.update_life(&name, life, |kept| kept.keeper = keeper);
+                let connected = Instant::now();
                 self.read_reports(&name, life, stream).await;
+                // One that dies at once may do so again and again.
+                tokio::time::sleep(BREATH.saturating_sub(connected.elapsed())).await;
                 self.update_life(&name, life, |kept| kept.keeper = None);
             }
             if self.in_life(&name, life).is_none() {
@@ -138,8 +144,11 @@ impl Supervisor {
     }
 
     /// Takes note of what a keeper says, and tells of what is new in it.
-    fn note(&self, name: &str, life: u64, report: Report) {
-        let Some(before) = self.in_life(name, life).map(|kept| kept.report.phase) else { return };
+    fn note(&self, name: &str, life: u64, mut report: Report) {
+        let Some(former) = self.in_life(name, life).map(|kept| kept.report) else { return };
+        let before = former.phase;
+        // A keeper that has taken it up does not know whether it was ready before.
+        report.ready_after_ms = report.ready_after_ms.or(former.ready_after_ms);
         let after = report.phase;
         let end = report.end.clone();
         let last_words = report.last_words.clone();
