@@ -109,19 +109,20 @@ pub fn body_fields<'t>(
         }
     };
     for field in fields.iter().filter(|field| !known.contains(&field.name.text.as_str())) {
-        unknown(&field.name, &format!("field of {what}"), known, problems);
+        unknown(&field.name, &format_args!("field of {what}"), known, problems);
     }
     Some(Fields { span: span.clone(), what, fields })
 }
 
 /// Reports a name that is not one of `known`.
-pub fn unknown(word: &Word, kind: &str, known: &[&'static str], problems: &mut Problems) {
-    let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let label =
-        did_you_mean(&word.text, known.iter().copied()).unwrap_or_else(|| "not known".to_owned());
-    let message = format!("`{}` is not a {kind}", quoted(&word.text));
-    problems
-        .push(Diagnostic::new(word.span.clone(), message, label).help(format!("known are {list}")));
+pub fn unknown(word: &Word, kind: &dyn Display, known: &[&'static str], problems: &mut Problems) {
+    problems.push_with(|| {
+        let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let label = did_you_mean(&word.text, known.iter().copied());
+        let label = label.unwrap_or_else(|| "not known".to_owned());
+        let message = format!("`{}` is not a {kind}", quoted(&word.text));
+        Diagnostic::new(word.span.clone(), message, label).help(format!("known are {list}"))
+    });
 }
 
 /// A map with its entries.
@@ -226,7 +227,7 @@ pub fn variant<'t>(
             if known.contains(&name.text.as_str()) {
                 return Some((&name.text, body));
             }
-            unknown(name, kind, known, problems);
+            unknown(name, &kind, known, problems);
             None
         }
         Value::Text(text) if known.contains(&text.as_str()) => {

@@ -63,8 +63,14 @@ pub struct Problems {
 impl Problems {
     /// Adds an error.
     pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.push_with(|| diagnostic);
+    }
+
+    /// Adds an error that is put into words only if it is kept: of those that a hostile file holds by
+    /// the hundred thousand, that is what takes the time.
+    pub fn push_with(&mut self, diagnostic: impl FnOnce() -> Diagnostic) {
         if self.kept.len() < MAX_KEPT {
-            self.kept.push(diagnostic);
+            self.kept.push(diagnostic());
         } else {
             self.dropped += 1;
         }

@@ -378,11 +378,11 @@ pub fn check_duplicates(node: &Node, problems: &mut Problems) {
     let mut seen = std::collections::HashMap::new();
     for field in fields {
         if let Some(first) = seen.insert(field.name.text.as_str(), &field.name.span) {
-            let message = format!("`{}` stands here twice", quoted(&field.name.text));
-            problems.push(
+            problems.push_with(|| {
+                let message = format!("`{}` stands here twice", quoted(&field.name.text));
                 Diagnostic::new(field.name.span.clone(), message, "second time")
-                    .related(first.clone(), "first time"),
-            );
+                    .related(first.clone(), "first time")
+            });
         }
         check_duplicates(&field.value, problems);
     }

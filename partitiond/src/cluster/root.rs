@@ -50,7 +50,7 @@ pub(super) fn cluster(node: &Node, problems: &mut Problems) -> (Cluster, Places)
     let body = match &node.value {
         Value::Term { name, body: body @ (Body::Fields(_) | Body::Tuple(_)) } => {
             if let Some(name) = name.as_ref().filter(|name| name.text != "Cluster") {
-                unknown(name, "kind of file", &["Cluster"], problems);
+                unknown(name, &"kind of file", &["Cluster"], problems);
             }
             body
         }
