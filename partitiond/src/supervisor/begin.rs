@@ -131,8 +131,13 @@ impl Supervisor {
         // finds it taken, and goes. Without a directory there has been no keeper yet, and there can be none.
         let lock = match keeper::take_lock(&dir) {
             Ok(lock) => Some(lock),
-            Err(keeper::KeeperError::Taken) => return TakenUp::ByKeeper,
-            Err(_) => None,
+            Err(keeper::KeeperError::File { source, .. })
+                if source.kind() == std::io::ErrorKind::NotFound =>
+            {
+                None
+            }
+            // Where it cannot be known, its CPUs may have a keeper.
+            Err(_) => return TakenUp::ByKeeper,
         };
         let bare = spec.bare.clone();
         let supervisor = self.clone();

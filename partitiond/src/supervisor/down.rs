@@ -131,7 +131,7 @@ impl Supervisor {
     }
 
     /// Whether a partition's keeper has been sent a line.
-    async fn tell_keeper(&self, name: &str, line: &[u8]) -> bool {
+    pub(super) async fn tell_keeper(&self, name: &str, line: &[u8]) -> bool {
         match connect(&self.paths.partition(name), Duration::ZERO).await {
             Some(mut keeper) => keeper.write_all(line).await.is_ok(),
             None => false,

@@ -51,6 +51,11 @@ impl Silence {
         self.since.is_some()
     }
 
+    /// Its keeper could not be told.
+    pub fn tell_again(&mut self) {
+        self.told = false;
+    }
+
     /// Whether the partition counts as hung: it has been silent for long enough. True once for each
     /// silence. A keeper says `silent` after `already` without a word, which count.
     pub fn is_hang(&mut self, hang_after: Interval, already: Duration, now: Instant) -> bool {

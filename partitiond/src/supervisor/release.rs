@@ -75,10 +75,12 @@ impl Supervisor {
 /// Takes away the huge pages that were added for one partition.
 fn take_away(entry: &Entry, lock: Result<PoolsLock, Problem>) -> Result<(), Problem> {
     let lock = lock?;
+    let mut result = Ok(());
     for pages in &entry.hugepages {
-        pages.pool().remove(&lock, pages.count).map_err(|error| failed(&error))?;
+        let removed = pages.pool().remove(&lock, pages.count);
+        result = result.and(removed.map_err(|error| failed(&error)));
     }
-    Ok(())
+    result
 }
 
 /// Makes every pool as large as it was, and takes our mount points away.

@@ -23,6 +23,9 @@ const MAX_LINE: u64 = 1 << 20;
 /// How long a keeper that was just started may take to listen.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How many keepers may fail to take up a partition before it is left to somebody who looks.
+const MOST_IN_VAIN: u32 = 3;
+
 /// The least time between two keepers of a partition.
 const BREATH: Duration = Duration::from_millis(500);
 
@@ -63,8 +66,10 @@ impl Supervisor {
         mut connection: Option<UnixStream>,
     ) {
         let dir = self.paths.partition(&name);
+        let mut in_vain = 0;
         let lock = loop {
             if let Some(stream) = connection.take() {
+                in_vain = 0;
                 let keeper = fs::read_to_string(dir.lock()).ok();
                 let keeper = keeper.and_then(|text| text.trim().parse().ok());
                 self.update_life(&name, life, |kept| kept.keeper = keeper);
@@ -81,6 +86,15 @@ impl Supervisor {
                 self.note(&name, life, report);
                 break None;
             }
+            if in_vain == MOST_IN_VAIN {
+                let why = "no keeper can take it up: its keeper.log tells why".to_owned();
+                self.update_life(&name, life, |kept| {
+                    kept.report.phase = Phase::Stuck;
+                    kept.report.stuck = Some(why);
+                });
+                break None;
+            }
+            in_vain += 1;
             match self.take_up_without_keeper(&name).await {
                 TakenUp::ByKeeper => connection = connect(&dir, PATIENCE).await,
                 TakenUp::ByNobody(lock) => break lock,
@@ -134,13 +148,11 @@ impl Supervisor {
         }
         let text = format!("nothing was heard of it for {hang_after}: it has hung and is ended");
         self.events.tell(Some(name), "hung", text, Vec::new());
-        let Some(mut keeper) = connect(&self.paths.partition(name), Duration::ZERO).await else {
-            return;
-        };
         let Ok(mut request) = serde_json::to_vec(&Request::Hung) else { return };
         request.push(b'\n');
-        // Where this fails the keeper is gone, which is noticed elsewhere.
-        let _ = keeper.write_all(&request).await;
+        if !self.tell_keeper(name, &request).await {
+            silence.tell_again();
+        }
     }
 
     /// Takes note of what a keeper says, and tells of what is new in it.
