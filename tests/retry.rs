@@ -2,7 +2,7 @@
 //!
 //! Multi-threaded TCG can execute a stale breakpoint while a kernel patches its own code. That has a
 //! signature that nothing of ours has ([`rig::flake`]); a scenario that fails with it on the server's
-//! console runs again, at most twice, and says so. Any other failure is one.
+//! console, or in the log of a partition, runs again, at most twice, and says so. Any other failure is one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Mutex, PoisonError};

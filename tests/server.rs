@@ -23,6 +23,9 @@ pub use view::HostState;
 /// hangs says nothing.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long a server may take to show the logs of its partitions when its scenario has failed.
+const LAST_LOOK: Duration = Duration::from_secs(20);
+
 /// What a server is made of.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -142,19 +145,23 @@ impl Server {
 
     /// Runs a line of shell, whatever comes of it. A server that does not answer is ended.
     pub fn try_sh(&self, line: &str) -> Output {
+        self.within(PATIENCE, line)
+            .unwrap_or_else(|error| panic!("the server is gone, with `{line}`: {error}"))
+    }
+
+    fn within(&self, patience: Duration, line: &str) -> Result<Output, rig::ClientError> {
         let (done, answered) = std::sync::mpsc::channel::<()>();
-        let output = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             scope.spawn(move || {
-                if answered.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                    println!("`{line}` has not ended within {PATIENCE:?}");
+                if answered.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+                    println!("`{line}` has not ended within {patience:?}");
                     let _ = self.rig.qmp().map(|mut qmp| qmp.run("quit", serde_json::json!({})));
                 }
             });
             let output = self.rig.run(["sh", "-c", line]);
             drop(done);
             output
-        });
-        output.unwrap_or_else(|error| panic!("the server is gone, with `{line}`: {error}"))
+        })
     }
 
     /// Runs a line of shell that must succeed, and returns what it prints, without the newline.
@@ -226,6 +233,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
             crate::retry::examine(&self.console());
+            // A partition's kernel runs on the same QEMU.
+            let list = "cd /var/lib/partitiond/log && ls | sed -n 's/\\.jsonl$//p'";
+            let Ok(names) = self.within(LAST_LOOK, list) else { return };
+            for name in names.text().lines() {
+                if let Ok(log) = self.within(LAST_LOOK, &format!("partitiond logs {name}")) {
+                    crate::retry::examine(&log.text());
+                }
+            }
         }
     }
 }
