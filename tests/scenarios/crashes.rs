@@ -54,6 +54,14 @@ fn partitions_outlive_supervisor_and_keepers() {
         server.wait_for("partitiond exec trading -- true", Duration::from_secs(30));
         assert_eq!(server.boot_ids(&NAMES), boots);
 
+        // One that no keeper can take up is left to somebody who looks, and can be ended all the same.
+        let keeper = server.partition("db")["keeper"].to_string();
+        server.sh(&format!(
+            "echo nonsense >/run/partitiond/partitions/db/record.json; kill -9 {keeper}"
+        ));
+        let stuck = "partitiond events | grep -q 'no keeper can take it up'";
+        server.wait_for(stuck, Duration::from_secs(90));
+
         server.sh("partitiond down");
         assert_eq!(server.state(), before, "the host is as it was found");
     });

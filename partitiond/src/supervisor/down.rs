@@ -85,7 +85,9 @@ impl Supervisor {
         }
         if self.keeper_gone(name, life).await {
             self.release(name, Some(life)).await?;
-            self.kept().remove(name);
+            if self.in_life(name, life).is_some() {
+                self.kept().remove(name);
+            }
         }
         Ok(())
     }

@@ -69,12 +69,13 @@ impl Supervisor {
         let mut in_vain = 0;
         let lock = loop {
             if let Some(stream) = connection.take() {
-                in_vain = 0;
                 let keeper = fs::read_to_string(dir.lock()).ok();
                 let keeper = keeper.and_then(|text| text.trim().parse().ok());
                 self.update_life(&name, life, |kept| kept.keeper = keeper);
                 let connected = Instant::now();
-                self.read_reports(&name, life, stream).await;
+                if self.read_reports(&name, life, stream).await {
+                    in_vain = 0;
+                }
                 // One that dies at once may do so again and again.
                 tokio::time::sleep(BREATH.saturating_sub(connected.elapsed())).await;
                 self.update_life(&name, life, |kept| kept.keeper = None);
@@ -103,12 +104,14 @@ impl Supervisor {
         self.after_end(&name, life, lock).await;
     }
 
-    async fn read_reports(&self, name: &str, life: u64, mut stream: UnixStream) {
-        let Ok(mut request) = serde_json::to_vec(&Request::Watch) else { return };
+    /// Takes note of what a keeper says until it is gone; tells whether it had the partition by then.
+    async fn read_reports(&self, name: &str, life: u64, mut stream: UnixStream) -> bool {
+        let Ok(mut request) = serde_json::to_vec(&Request::Watch) else { return false };
         request.push(b'\n');
         if stream.write_all(&request).await.is_err() {
-            return;
+            return false;
         }
+        let mut taken_up = false;
         let mut reading = BufReader::new(stream);
         let mut line = Vec::new();
         let mut silence = Silence::default();
@@ -117,7 +120,7 @@ impl Supervisor {
             let mut limited = (&mut reading).take(room);
             tokio::select! {
                 read = limited.read_until(b'\n', &mut line) => match read {
-                    Ok(0) | Err(_) => return,
+                    Ok(0) | Err(_) => return taken_up,
                     Ok(_) => {}
                 },
                 // What was read of a line meanwhile stays in it.
@@ -127,7 +130,8 @@ impl Supervisor {
                 }
             }
             // A line that makes no sense is one that was cut short: the keeper is gone.
-            let Ok(report) = serde_json::from_slice::<Report>(&line) else { return };
+            let Ok(report) = serde_json::from_slice::<Report>(&line) else { return taken_up };
+            taken_up |= report.phase != Phase::Starting;
             line.clear();
             silence.note(report.phase, Instant::now());
             self.note(name, life, report);

@@ -20,8 +20,8 @@ const GIGANTIC: u32 = 1;
 type Page = (u64, u64);
 
 impl HugetlbFile {
-    /// Exchanges pages until their pieces suit, as far as the host has such; each round takes twice as
-    /// many as the one before. A host without gets no error here: the pages are then as good as can
+    /// Exchanges pages until their pieces suit, as far as the host has such; each round takes more
+    /// than the one before. A host without gets no error here: the pages are then as good as can
     /// be had.
     ///
     /// # Errors
@@ -157,10 +157,12 @@ impl<'a> Gathering<'a> {
 
     /// Makes the pools as large as they were.
     fn restore(&self, lock: &PoolsLock) -> Result<(), HugetlbError> {
+        let mut result = Ok(());
         for hoard in &self.hoards {
-            Pool { node: hoard.node, size: self.page_size }.remove(lock, hoard.added)?;
+            let pool = Pool { node: hoard.node, size: self.page_size };
+            result = result.and(pool.remove(lock, hoard.added));
         }
-        Ok(())
+        Ok(result?)
     }
 }
 
