@@ -50,6 +50,19 @@ pub fn until_ready(said: &[Said]) -> Duration {
     ready.map(|said| said.after).max().expect("a partition was ready")
 }
 
+/// How long the last partition took from the begin of its start until its kernel began to boot, and
+/// from there until it was ready.
+pub fn until_boot_and_on(said: &[Said]) -> (f64, f64) {
+    let ready = said.iter().filter(|said| said.progress["what"] == "up");
+    let last = ready.max_by_key(|said| said.after).expect("a partition was ready");
+    let status = &last.progress["status"];
+    let seconds = |value: &Value| value.as_f64().expect("a number") / 1000.0;
+    let start = status["start"].as_array().expect("the steps of its start");
+    let booting = start.iter().find(|step| step["step"] == "booting its kernel");
+    let booting = seconds(&booting.expect("its kernel was booted")["at_ms"]);
+    (booting, seconds(&status["ready_after_ms"]) - booting)
+}
+
 /// What was done for the one partition that was started, and how long each took: they add up to the
 /// whole. The keeper's steps are by the keeper's clock, the others by this side's.
 pub fn steps(said: &[Said]) -> Vec<(String, Duration)> {
