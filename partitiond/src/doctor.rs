@@ -131,7 +131,8 @@ pub fn bare(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
     } else if version(&machine.kernel.release).is_some_and(|version| version < CALLS_AGAIN) {
         let release = &machine.kernel.release;
         Some(format!(
-            "the host's kernel {release} could never take a CPU back that a partition has booted on"
+            "the host's kernel {release} could never take a CPU back that a partition has booted on \
+             (5.17 and later can)"
         ))
     } else {
         None
