@@ -15,7 +15,7 @@
 //! ```
 
 pub mod ast;
-//pub mod fmt;
+pub mod fmt;
 mod kind;
 mod lexer;
 pub mod literal;

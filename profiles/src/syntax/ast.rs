@@ -148,7 +148,7 @@ fn child_before<N: AstNode>(node: &SyntaxNode, place: TextSize) -> Option<N> {
 }
 
 /// The doc comments of a statement, one line each, without `///`; empty where it has none.
-fn doc(node: &SyntaxNode) -> String {
+pub(super) fn doc(node: &SyntaxNode) -> String {
     let before = node.children_with_tokens().take_while(|part| part.kind().is_trivia());
     let lines = before.filter(|part| part.kind() == SyntaxKind::DocComment);
     let lines = lines.filter_map(rowan::NodeOrToken::into_token).map(|line| {

@@ -145,6 +145,13 @@ impl<'t> Parser<'t> {
         self.significant.get(self.next + n).is_none_or(|significant| significant.first_on_line)
     }
 
+    /// Whether nothing stands between a token and the one before it.
+    fn adjacent(&self, n: usize) -> bool {
+        let index = |at: usize| self.significant.get(at).map(|significant| significant.index);
+        let before = (self.next + n).checked_sub(1).and_then(index);
+        before.is_some_and(|before| index(self.next + n) == Some(before + 1))
+    }
+
     fn nth_is_word(&self, n: usize, word: &str) -> bool {
         self.nth(n) == SyntaxKind::Identifier && self.nth_text(n) == word
     }

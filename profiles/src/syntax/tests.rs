@@ -1,10 +1,12 @@
 //! Tests of the syntax as a whole.
 
 mod diagnostics;
-
+mod generated;
 mod hostile;
 mod lossless;
 mod trees;
+
+pub(super) use generated::script;
 
 use super::{Parse, parse};
 use crate::diagnostic::{FileId, Source, Sources, render};

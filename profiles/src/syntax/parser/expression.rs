@@ -258,7 +258,8 @@ impl Parser<'_> {
     pub(super) fn path(&mut self) {
         self.start(SyntaxKind::Path);
         self.bump();
-        while self.at(SyntaxKind::Dot) && !self.first_on_line(0) {
+        // Without spaces: with them, `a. 0 .5` would be another name than `a.0.5`.
+        while self.at(SyntaxKind::Dot) && self.adjacent(0) {
             self.bump();
             let part = matches!(
                 self.nth(0),
@@ -267,7 +268,7 @@ impl Parser<'_> {
                     | SyntaxKind::Integer
                     | SyntaxKind::Quantity
             );
-            if !part || self.first_on_line(0) {
+            if !part || !self.adjacent(0) {
                 self.unexpected("expected a name behind the dot");
                 break;
             }
