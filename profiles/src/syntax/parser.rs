@@ -6,6 +6,7 @@
 
 mod expression;
 mod guard;
+mod literal;
 mod policy;
 mod profile;
 mod recovery;
@@ -51,6 +52,8 @@ struct Parser<'t> {
     builder: GreenNodeBuilder<'static>,
     problems: Problems,
     depth: u32,
+    /// Whether doc comments that come now belong to a statement.
+    documents: bool,
     /// Whether a comma ends an expression here; if not, it goes on a list of CPUs.
     commas_separate: bool,
 }
@@ -104,6 +107,7 @@ fn run(
         builder: GreenNodeBuilder::new(),
         problems,
         depth: 0,
+        documents: false,
         commas_separate: false,
     };
     parser.builder.start_node(KernelScript::kind_to_raw(SyntaxKind::SourceFile));
@@ -178,14 +182,21 @@ impl<'t> Parser<'t> {
         if let Some(token) = token {
             self.put(kind, token);
             self.next += 1;
+            self.documents = false;
         }
     }
 
     fn put(&mut self, kind: SyntaxKind, token: Token) {
         let range = token.start as usize..(token.start + token.len) as usize;
-        let text = self.text.get(range).unwrap_or_default();
+        let text = self.text.get(range.clone()).unwrap_or_default();
         self.builder.token(KernelScript::kind_to_raw(kind), text);
         self.token += 1;
+        if kind == SyntaxKind::DocComment && !self.documents {
+            let slashes = range.start..range.start + 3;
+            let message = "this doc comment documents nothing";
+            let warning = self.problems.warning(codes::STRAY_DOC, range, message);
+            warning.fix("write it as a plain comment: `//`", slashes, "//");
+        }
     }
 
     fn bump_keyword(&mut self) {
@@ -251,6 +262,7 @@ impl<'t> Parser<'t> {
             }
             self.put(token.kind, token);
         }
+        self.documents = true;
         self.builder.checkpoint()
     }
 

@@ -1,10 +1,9 @@
-//! What the grammar alone does not say: literals that are worth something, clauses that stand once,
-//! names that are known.
+//! What the grammar alone does not say: clauses that stand once, words that exclude each other, names
+//! that are known.
 
 use std::ops::Range;
 
 use super::kind::{SyntaxKind, SyntaxNode, SyntaxToken};
-use super::literal::{self, LiteralError};
 use super::problems::Problems;
 use crate::diagnostic::{codes, quoted};
 
@@ -13,11 +12,8 @@ const MATCHED_BY: [&str; 5] = ["exec", "cgroup", "unit", "image", "user"];
 
 /// Checks a whole tree.
 pub(super) fn validate(root: &SyntaxNode, problems: &mut Problems) {
-    for element in root.descendants_with_tokens() {
-        match element {
-            rowan::NodeOrToken::Token(token) => check_token(&token, problems),
-            rowan::NodeOrToken::Node(node) => check_node(&node, problems),
-        }
+    for node in root.descendants() {
+        check_node(&node, problems);
     }
 }
 
@@ -31,92 +27,6 @@ fn bytes(node: &SyntaxNode) -> Range<usize> {
 
 fn token_bytes(token: &SyntaxToken) -> Range<usize> {
     token.text_range().into()
-}
-
-fn check_token(token: &SyntaxToken, problems: &mut Problems) {
-    match token.kind() {
-        SyntaxKind::Integer | SyntaxKind::CpuRange
-            if token.parent().is_some_and(|parent| parent.kind() == SyntaxKind::CpuList) =>
-        {
-            if let Err(error) = literal::cpus(token.text()) {
-                let message = format!("`{}` are no CPUs", quoted(token.text()));
-                let label = match error {
-                    LiteralError::Malformed(why) => why,
-                    _ => "CPUs have numbers up to 65535",
-                };
-                problems.error(codes::CPU_LIST, token_bytes(token), message).label(label);
-            }
-        }
-        SyntaxKind::Integer
-        | SyntaxKind::Decimal
-        | SyntaxKind::Version
-        | SyntaxKind::Quantity
-        | SyntaxKind::TimeOfDay
-        | SyntaxKind::Text => {
-            let part_of_path = token.kind() != SyntaxKind::Text
-                && token.parent().is_some_and(|parent| parent.kind() == SyntaxKind::Path);
-            if let (Err(error), false) = (literal::value(token), part_of_path) {
-                literal_error(token, error, problems);
-            }
-        }
-        SyntaxKind::DocComment if !documents(token) => {
-            let warning = problems.warning(
-                codes::STRAY_DOC,
-                token_bytes(token),
-                "this doc comment documents nothing",
-            );
-            let start = token_bytes(token).start;
-            warning.fix("write it as a plain comment: `//`", start..start + 3, "//");
-        }
-        _ => {}
-    }
-}
-
-/// Whether a doc comment stands before a statement.
-fn documents(token: &SyntaxToken) -> bool {
-    let statement = |kind: SyntaxKind| {
-        (SyntaxKind::Profile..=SyntaxKind::Guard).contains(&kind)
-            || (SyntaxKind::Parameter..=SyntaxKind::Rollback).contains(&kind)
-    };
-    let Some(parent) = token.parent().filter(|parent| statement(parent.kind())) else {
-        return false;
-    };
-    let mut before = parent.children_with_tokens().take_while(|part| part.kind().is_trivia());
-    before.any(|part| part.as_token() == Some(token))
-}
-
-fn literal_error(token: &SyntaxToken, error: LiteralError, problems: &mut Problems) {
-    let text = quoted(token.text());
-    let all = token_bytes(token);
-    match error {
-        LiteralError::Malformed(why) => {
-            let message = format!("`{text}` is not a number");
-            problems.error(codes::MALFORMED_NUMBER, all, message).label(why);
-        }
-        LiteralError::TooLarge => {
-            let message = format!("`{text}` is too large");
-            let error = problems.error(codes::NUMBER_TOO_LARGE, all, message);
-            error.label("numbers have at most 64 bits, in base units too");
-        }
-        LiteralError::NotWhole(dimension) => {
-            let message = format!("`{text}` is not a whole number of {}", dimension.base());
-            problems.error(codes::MALFORMED_NUMBER, all, message);
-        }
-        LiteralError::UnknownUnit(unit, meant) => {
-            let start = all.end - unit.len();
-            let message = format!("there is no unit `{}`", quoted(&unit));
-            let error = problems.error(codes::UNKNOWN_UNIT, start..all.end, message);
-            match meant {
-                Some(meant) => error.fix(format!("did you mean `{meant}`?"), start..all.end, meant),
-                None => error.help("sizes: B KiB MiB GiB TiB; times: ns us ms s min h d; %"),
-            };
-        }
-        LiteralError::BadEscape(at) => {
-            let at = all.start + at.start..all.start + at.end;
-            let error = problems.error(codes::BAD_ESCAPE, at, "there is no such escape");
-            error.help("a text has two: `\\\"` and `\\\\`; it is one line");
-        }
-    }
 }
 
 fn check_node(node: &SyntaxNode, problems: &mut Problems) {
@@ -148,7 +58,9 @@ fn check_node(node: &SyntaxNode, problems: &mut Problems) {
     );
     if named {
         let literals = node.children().filter(|child| child.kind() == SyntaxKind::Literal);
-        for literal in literals.filter(|literal| literal.text() == "\"\"") {
+        // The value of a raw setting may be empty, its path may not.
+        let count = if node.kind() == SyntaxKind::RawSetting { 1 } else { usize::MAX };
+        for literal in literals.take(count).filter(|literal| literal.text() == "\"\"") {
             problems.error(codes::EMPTY, bytes(&literal), "this text is empty");
         }
     }

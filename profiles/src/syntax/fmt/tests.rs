@@ -149,7 +149,7 @@ fn scripts_with_errors_are_left_alone() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn any_script_keeps_its_meaning(text in script()) {

@@ -226,13 +226,6 @@ impl Parser<'_> {
         1
     }
 
-    /// A literal. The next token is one.
-    pub(super) fn literal(&mut self) {
-        self.start(SyntaxKind::Literal);
-        self.bump();
-        self.finish();
-    }
-
     /// `4`, or a list of CPUs: `2-3`, `2-3,6`. Where commas have another meaning, a list of more
     /// than one part stands in parentheses.
     fn number_or_cpus(&mut self) {
@@ -246,10 +239,10 @@ impl Parser<'_> {
             return self.literal();
         }
         self.start_at(start, SyntaxKind::CpuList);
-        self.bump();
+        self.bump_cpus();
         while goes_on(self, 0) {
             self.bump();
-            self.bump();
+            self.bump_cpus();
         }
         self.finish();
     }
@@ -272,7 +265,10 @@ impl Parser<'_> {
                 self.unexpected("expected a name behind the dot");
                 break;
             }
-            self.bump();
+            match self.nth(0) {
+                SyntaxKind::Text => self.bump_literal(),
+                _ => self.bump(),
+            }
         }
         self.finish();
     }

@@ -185,7 +185,7 @@ pub(in crate::syntax) fn script() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn generated_scripts_are_right_and_kept(text in script()) {
