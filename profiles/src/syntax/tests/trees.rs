@@ -204,3 +204,25 @@ fn accessors_of_policies_and_guards() {
     assert!(rollback.unreachable());
     assert_eq!(text(rollback.hold()), "3s");
 }
+
+/// The scripts in the book's tour are right, and in canonical form.
+#[test]
+fn the_book_is_right() {
+    let book = include_str!("../../../../docs/kernelscript.md");
+    let blocks: Vec<&str> = book.split("```\n").skip(1).step_by(2).collect();
+    assert_eq!(blocks.len(), 6);
+    for block in blocks.iter().filter(|block| !block.starts_with("error")) {
+        let top = ["///", "policy"].iter().any(|word| block.starts_with(word));
+        let script = if top { (*block).to_owned() } else { format!("profile a {{\n{block}}}\n") };
+        let parse = parsed(&script);
+        assert!(parse.is_ok(), "{}", super::told(&script));
+        let canonical = crate::syntax::fmt::format(&parse).unwrap();
+        let lines =
+            |text: &str| text.lines().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+        assert_eq!(lines(&canonical), lines(&script));
+    }
+    let wrong = "profile oltp {\n    param dirty: bytes = 512MB\n}\n";
+    let told = super::told(wrong).replace("test.ks", "oltp.ks");
+    let shown = blocks.iter().find(|block| block.starts_with("error")).unwrap();
+    assert!(told.starts_with(*shown), "{told}");
+}
