@@ -7,6 +7,7 @@
 mod script;
 mod statement;
 mod value;
+mod workload;
 
 use rowan::{TextRange, TextSize};
 
@@ -16,13 +17,14 @@ pub use script::{
 };
 pub use statement::{
     Assignment, Body, Bound, Branch, Condition, Conditional, Direction, Duration, Group,
-    KernelClause, KernelFilter, Match, Modifiers, Parameter, Priority, RawSetting, Requirement,
-    Setting, Start, Statement, TypeRef, Waiver, Workload,
+    KernelClause, KernelFilter, Modifiers, Parameter, Priority, RawSetting, Requirement, Setting,
+    Statement, TypeRef, Waiver,
 };
 pub use value::{
     Binary, BinaryOperator, Call, CpuList, Expression, Field, List, Literal, Parenthesised,
     Partial, Path, Range, Record, Unary, UnaryOperator, Value, Words,
 };
+pub use workload::{Match, Start, Workload};
 
 use super::kind::{SyntaxKind, SyntaxNode, SyntaxToken};
 

@@ -1,8 +1,8 @@
 //! The statements of profiles, blocks and workloads.
 
 use super::{
-    AstNode, Expression, Literal, Name, NameRef, Path, Value, child, child_behind, children,
-    choice, doc, has_keyword, nodes, token, tokens,
+    AstNode, Expression, Literal, Match, Name, NameRef, Path, Start, Value, Workload, child,
+    child_behind, children, choice, doc, has_keyword, nodes, token, tokens,
 };
 use crate::syntax::kind::{SyntaxKind, SyntaxToken};
 
@@ -33,12 +33,6 @@ nodes! {
     Conditional;
     /// One of its branches.
     Branch;
-    /// `workload NAME { … }`
-    Workload;
-    /// `match exec "postgres"`
-    Match;
-    /// `start ["postgres", "-D", "/data"]`
-    Start;
     /// `if EXPRESSION` behind a statement.
     Condition;
     /// A word with a time behind it: `for 60s`.
@@ -352,37 +346,6 @@ impl Branch {
 
     /// Its settings.
     pub fn body(&self) -> Option<Body> {
-        child(&self.0)
-    }
-}
-
-impl Workload {
-    /// Its name.
-    pub fn name(&self) -> Option<Name> {
-        child(&self.0)
-    }
-
-    /// Its settings, and what its programs are known by.
-    pub fn body(&self) -> Option<Body> {
-        child(&self.0)
-    }
-}
-
-impl Match {
-    /// `exec`, `cgroup`, `unit`, `image` or `user`.
-    pub fn kind(&self) -> Option<NameRef> {
-        child(&self.0)
-    }
-
-    /// Names or patterns; one of them has to fit.
-    pub fn patterns(&self) -> impl Iterator<Item = Literal> + use<> {
-        children(&self.0)
-    }
-}
-
-impl Start {
-    /// The program and its arguments.
-    pub fn command(&self) -> Option<super::List> {
         child(&self.0)
     }
 }

@@ -79,14 +79,13 @@ fn a_hundred_megabytes_are_refused() {
 }
 
 #[test]
-fn a_megabyte_of_errors_is_bounded() {
+fn a_flood_of_errors_is_bounded() {
     for piece in ["}", "\"\n", "x y\n", "( ", "profile\n"] {
-        let text = piece.repeat((1 << 20) / piece.len());
+        let text = piece.repeat((1 << 18) / piece.len());
         let parse = parsed(&text);
         assert!(!parse.is_ok(), "{piece:?}");
         assert!(parse.diagnostics().len() <= 500, "{piece:?}");
-        assert_eq!(parse.syntax().text().len(), rowan::TextSize::of(text.as_str()));
-        drop(told(&text));
+        assert!(told(&text).len() < 100_000, "{piece:?}");
     }
 }
 
