@@ -1,8 +1,15 @@
 //! KernelScript profiles: which settings a partition's kernel runs with, and when they change.
 //!
-//! So far only where a profile lies; what it says is not read yet.
+//! - [`syntax`]: text to a lossless tree, with everything that is wrong in one run; formatting.
+//! - [`diagnostic`]: what every later step says to the operator as well, and how it is shown.
+//! - [`locate`]: where a profile lies.
+//!
+//! What a profile means is not worked out yet.
 
 #![forbid(unsafe_code)]
+
+pub mod diagnostic;
+pub mod syntax;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -49,9 +49,9 @@ fuzz() {
     executions=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")
     speed=$(sed -n 's/^stat::average_exec_per_sec: *//p' "$log")
     if ((status == 0)); then
-        printf '%-12s %12s executions %9s/s  ok\n' "$target" "$executions" "$speed"
+        printf '%-20s %12s executions %9s/s  ok\n' "$target" "$executions" "$speed"
     else
-        printf '%-12s %12s executions %9s/s  FAILED\n' "$target" "${executions:-?}" "${speed:-?}"
+        printf '%-20s %12s executions %9s/s  FAILED\n' "$target" "${executions:-?}" "${speed:-?}"
         tail -n 40 "$log" >&2
         local input
         input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)

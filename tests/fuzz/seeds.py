@@ -242,6 +242,10 @@ def main():
             seed(target, name, contents)
     seed("cluster", "whole", CLUSTER)
     seed("cluster", "forms", b'Cluster(partitions: {"a": (image: r#"stored"#, cpus: Count(1), cmdline: "\\u{41}\\n")}) /* end */')
+    tour = Path(__file__).parents[2] / "profiles/src/syntax/tests/tour.ks"
+    seed("kernelscript_syntax", "tour", tour.read_bytes())
+    seed("kernelscript_syntax", "untidy", b"\xef\xbb\xbfprofile a{x=[1,\n2 // c\n,];y=..5 if b;}\r\n/// d\npolicy{when a<1 until>2->b}")
+    seed("kernelscript_syntax", "wrong", b"profil a { x = 5MB 3; y = (1 + [2; \"a\\n }\n# c\nguard { a && !b }")
     for name, contents in {"size": "512MiB", "set": "2-3,6,8-10", "time": "10min", "plain": " 4096 "}.items():
         seed("units", name, contents.encode())
 

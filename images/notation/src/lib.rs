@@ -33,7 +33,7 @@ mod agreement;
 
 pub use diagnostic::{Diagnostic, Diagnostics, Problems, quoted};
 pub use source::{MAX_FILE, Source, SourceError};
-pub use suggest::did_you_mean;
+pub use suggest::{closest, did_you_mean};
 
 /// Reads a text as one tree. What cannot be read, and names that stand twice in one struct or map,
 /// go to `problems`.

@@ -1,0 +1,86 @@
+//! The codes of all diagnostics: what an operator searches for, and CI may be told to expect.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// What kind of fault: `KS` and four digits. A code that was given out never means anything else.
+///
+/// 0001–0099 are the syntax's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Code(u16);
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "KS{:04}", self.0)
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Code {
+    /// The fault in a few words, the same for every occurrence.
+    pub fn title(self) -> &'static str {
+        codes::ALL.iter().find(|(code, _)| *code == self).map_or("", |(_, title)| title)
+    }
+}
+
+/// Declares the codes, and the list of all of them, from one table.
+macro_rules! codes {
+    ($($name:ident = $number:literal, $title:literal;)*) => {
+        /// Every code there is.
+        pub mod codes {
+            use super::Code;
+
+            $(#[doc = $title] pub const $name: Code = Code($number);)*
+
+            /// Each with its title, in order.
+            pub const ALL: &[(Code, &str)] = &[$(($name, $title)),*];
+        }
+    };
+}
+
+codes! {
+    TOO_LARGE = 1, "the script is too large";
+    TOO_DEEP = 2, "nested too deeply";
+    UNEXPECTED_CHARACTER = 3, "a character that means nothing";
+    INVISIBLE_CHARACTER = 4, "a character that cannot be seen";
+    UNTERMINATED_STRING = 5, "a string that does not end on its line";
+    BAD_ESCAPE = 6, "an escape that does not exist";
+    FOREIGN_COMMENT = 7, "a comment of another language";
+    FOREIGN_OPERATOR = 8, "an operator of another language";
+    UNEXPECTED = 9, "something else was expected here";
+    UNCLOSED = 10, "a bracket that is never closed";
+    UNOPENED = 11, "a bracket that was never opened";
+    STATEMENT_END = 12, "two statements on one line";
+    UNKNOWN_STATEMENT = 13, "a statement that does not exist";
+    MISPLACED = 14, "a statement that belongs elsewhere";
+    CHAINED_COMPARISON = 15, "comparisons in a row";
+    RESERVED = 16, "a reserved word as a name";
+    UNKNOWN_UNIT = 17, "an unknown unit";
+    MALFORMED_NUMBER = 18, "a malformed number";
+    NUMBER_TOO_LARGE = 19, "a number that is too large";
+    REPEATED = 20, "a clause that stands twice";
+    MISSING = 21, "something is missing";
+    UNKNOWN_BLOCK = 22, "a kind of block that does not exist";
+    CPU_LIST = 23, "a malformed list of CPUs";
+    STRAY_DOC = 24, "a doc comment that documents nothing";
+    EMPTY = 25, "an empty text where one is needed";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_is_given_out_once() {
+        let numbers: Vec<u16> = codes::ALL.iter().map(|(code, _)| code.0).collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+        assert_eq!(codes::UNKNOWN_UNIT.to_string(), "KS0017");
+        assert_eq!(codes::UNKNOWN_UNIT.title(), "an unknown unit");
+    }
+}
