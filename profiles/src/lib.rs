@@ -1,8 +1,10 @@
 //! KernelScript profiles: which settings a partition's kernel runs with, and when they change.
 //!
-//! So far only where a profile lies; what it says is not read yet.
+//! So far where a profile lies, and the [`catalogue`] of settings; what a profile says is not read yet.
 
 #![forbid(unsafe_code)]
+
+pub mod catalogue;
 
 use std::io;
 use std::path::{Path, PathBuf};
