@@ -9,6 +9,7 @@ pub const FACTS: &[(&str, &str)] = &[
     ("cpus.possible", "the CPUs that the kernel can ever have"),
     ("cpus.isolated", "the CPUs that ordinary tasks are kept off"),
     ("int.max", "2147483647"),
+    ("int.min", "-2147483648"),
     ("kernel.boots_partitions", "whether this kernel starts partitions with kexec"),
     ("kernel.lockdown", "whether the kernel is locked down"),
     ("kernel.pid_max", "the highest process number in force"),

@@ -50,7 +50,7 @@ macro_rules! areas {
 }
 
 /// The files of settings, in the order of the documentation.
-const AREAS: &[(&str, &str)] = areas!["vm", "memory"];
+const AREAS: &[(&str, &str)] = areas!["vm", "memory", "kernel", "security", "fs", "cpu", "net_core", "tcp"];
 
 const NOISE: &str = include_str!("../../catalogue/noise.ron");
 

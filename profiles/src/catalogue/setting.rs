@@ -232,6 +232,8 @@ pub enum Reads {
     Same,
     /// All choices, the one in force in brackets: `always [madvise] never`.
     Bracketed,
+    /// All choices, the one in force in parentheses: `none voluntary (full)`.
+    Parenthesized,
     /// Numbers with tabs between.
     Tabbed,
     /// The value, rounded or raised as the text says: what was read back is to be compared with that.

@@ -137,7 +137,7 @@ fn expressions_speak_of_what_there_is() {
         texts.extend(setting.guarded.iter().map(|guarded| guarded.when.as_str()));
         for text in texts {
             let balance = |open, close| text.matches(open).count() == text.matches(close).count();
-            if !balance('(', ')') || !balance('[', ']') || text.contains('"') {
+            if !balance('(', ')') || !balance('[', ']') || text.matches('"').count() % 2 == 1 {
                 complaints.push(format!("{}: `{text}` is not balanced", setting.name));
             }
             for word in words(text).filter(|word| !is_known(word, setting)) {
@@ -158,6 +158,10 @@ fn words(text: &str) -> impl Iterator<Item = String> {
         .into_iter()
 }
 
+/// Operators and functions of expressions.
+const WORDS: &[&str] =
+    &["and", "or", "not", "in", "true", "false", "min", "max", "count", "starts_with"];
+
 fn is_known(word: &str, setting: &Setting) -> bool {
     let choice = match &setting.kind {
         Kind::Choice(words) | Kind::Words(words) => words.iter().any(|known| known == word),
@@ -168,7 +172,10 @@ fn is_known(word: &str, setting: &Setting) -> bool {
     choice
         || FACTS.iter().any(|(fact, _)| *fact == word)
         || catalogue().get(word).is_some()
-        || ["and", "or", "not", "in", "true", "false", "min", "max", "count", "all"].contains(&word)
+        || WORDS.contains(&word)
+        || word.strip_prefix("value.").is_some_and(|part| {
+            matches!(&setting.kind, Kind::Numbers(names) if names.iter().any(|name| name == part))
+        })
 }
 
 #[test]
