@@ -135,7 +135,12 @@ fn values(setting: &Setting) -> String {
             lines.push(format!("reads back: {how}"));
         }
         Reads::WriteOnly => lines.push("cannot be read back".to_owned()),
-        Reads::Same | Reads::Bracketed | Reads::Parenthesized | Reads::Tabbed | Reads::Hex | Reads::YesNo => {}
+        Reads::Same
+        | Reads::Bracketed
+        | Reads::Parenthesized
+        | Reads::Tabbed
+        | Reads::Hex
+        | Reads::YesNo => {}
     }
     match &setting.undo {
         Undo::ThroughTwin(name) => lines.push(format!("undone by writing `{name}`")),

@@ -6,7 +6,6 @@ use ron::extensions::Extensions;
 use serde::Deserialize;
 
 use super::Catalogue;
-use super::noise::Noise;
 use super::setting::Setting;
 
 /// Settings that belong together: one file.
@@ -50,7 +49,27 @@ macro_rules! areas {
 }
 
 /// The files of settings, in the order of the documentation.
-const AREAS: &[(&str, &str)] = areas!["vm", "memory", "kernel", "security", "fs", "cpu", "net_core", "tcp"];
+const AREAS: &[(&str, &str)] = areas![
+    "vm",
+    "memory",
+    "kernel",
+    "security",
+    "fs",
+    "cpu",
+    "net_core",
+    "tcp",
+    "ip",
+    "interfaces",
+    "mm",
+    "block",
+    "cgroup",
+    "power",
+    "devices",
+    "boot",
+    "modules",
+    "netfilter",
+    "system"
+];
 
 const NOISE: &str = include_str!("../../catalogue/noise.ron");
 
