@@ -96,8 +96,9 @@ impl Catalogue {
         &self.noise
     }
 
-    /// The known name that a wrong one most likely means: few letters different, or the same without
-    /// its first parts (`swappiness`).
+    /// The known name that a wrong one most likely means: the intent behind an old sysctl's name
+    /// (`kernel.sched_min_granularity_ns`), the same without its first parts (`swappiness`), or few
+    /// letters different.
     pub fn nearest(&self, wrong: &str) -> Option<&str> {
         /// Names are shorter; the bound keeps the cost of a hostile one small.
         const LONGEST: usize = 96;
@@ -105,6 +106,9 @@ impl Catalogue {
             return None;
         }
         let wrong = wrong.to_lowercase().replace('/', ".");
+        if let Some(setting) = self.of_sysctl(&wrong.replace('.', "/")) {
+            return Some(&setting.name);
+        }
         let behind_dot = |name: &&String| {
             name.strip_suffix(wrong.as_str()).is_some_and(|front| front.ends_with('.'))
         };

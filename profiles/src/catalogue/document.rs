@@ -57,6 +57,9 @@ fn about(setting: &Setting) -> String {
     if let Some(danger) = &setting.danger {
         text += &format!(" **Danger:** {danger}");
     }
+    for (old, new) in &setting.former {
+        text += &format!(" For `{old}` take `{new}`.");
+    }
     for guarded in &setting.guarded {
         text += &format!(" Needs a guard when `{}` ({}).", guarded.when, guarded.kernels);
     }

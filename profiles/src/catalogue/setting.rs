@@ -77,6 +77,9 @@ pub struct Setting {
     /// Modules that single values need: `bbr` needs `tcp_bbr`.
     #[serde(default)]
     pub value_modules: BTreeMap<String, String>,
+    /// Values that old guides name and no supported kernel has, and what is nearest to them today.
+    #[serde(default)]
+    pub former: BTreeMap<String, String>,
     /// What it does, in one to three sentences, for whoever has to decide on a value.
     pub doc: String,
     /// Where that can be read: paths in the kernel's sources. The area's own if empty.

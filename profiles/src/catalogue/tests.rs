@@ -353,6 +353,20 @@ fn intents_outlive_kernels() {
 }
 
 #[test]
+fn former_values_have_a_successor_that_is_accepted() {
+    for setting in catalogue().settings() {
+        for (old, new) in &setting.former {
+            let Kind::Choice(words) = &setting.kind else {
+                panic!("{} has no words", setting.name)
+            };
+            assert!(!words.contains(old) && words.contains(new), "{}: {old}", setting.name);
+        }
+    }
+    let scheduler = catalogue().get("block.scheduler").unwrap();
+    assert_eq!(scheduler.former.get("noop").map(String::as_str), Some("none"));
+}
+
+#[test]
 fn what_is_absent_has_a_reason() {
     let kernel = Kernel::new(Version::new(6, 12), Flavour::Rt);
     let why = |name: &str| match kernel.find(catalogue().get(name).unwrap()) {
@@ -376,6 +390,8 @@ fn suggests_what_was_meant() {
     assert_eq!(nearest("swappiness"), Some("vm.swappiness"));
     assert_eq!(nearest("net/core/somaxcon"), Some("net.core.somaxconn"));
     assert_eq!(nearest("net.ipv4.tcp_fastopne"), Some("net.ipv4.tcp_fastopen"));
+    assert_eq!(nearest("kernel.sched_min_granularity_ns"), Some("cpu.base_slice"));
+    assert_eq!(nearest("net.ipv4.conf.eth0.rp_filter"), Some("net.ipv4.conf.rp_filter"));
     assert_eq!(nearest("quite.another.thing"), None);
     assert_eq!(nearest(""), None);
     assert_eq!(nearest(&"v".repeat(100_000)), None);
