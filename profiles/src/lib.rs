@@ -2,12 +2,14 @@
 //!
 //! - [`syntax`]: text to a lossless tree, with everything that is wrong in one run; formatting.
 //! - [`diagnostic`]: what every later step says to the operator as well, and how it is shown.
+//! - [`catalogue`]: what is known of every setting that a profile can name.
 //! - [`locate`]: where a profile lies.
 //!
 //! What a profile means is not worked out yet.
 
 #![forbid(unsafe_code)]
 
+pub mod catalogue;
 pub mod diagnostic;
 pub mod syntax;
 

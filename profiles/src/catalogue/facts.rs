@@ -1,0 +1,43 @@
+//! What expressions of the catalogue may speak of.
+
+/// Facts about a machine and its state that `safe` and `condition` use: name, and what it is.
+pub const FACTS: &[(&str, &str)] = &[
+    ("block.media", "what a block device stores on: rotational, solid, memory or virtual"),
+    ("boot.nohz_full", "CPUs of the command line's `nohz_full=`"),
+    ("boot.isolated", "CPUs of the command line's `isolcpus=`"),
+    ("cpus.count", "how many CPUs are online"),
+    ("cpus.possible", "the CPUs that the kernel can ever have"),
+    ("cpus.isolated", "the CPUs that ordinary tasks are kept off"),
+    ("int.max", "2147483647"),
+    ("int.min", "-2147483648"),
+    ("kernel.boots_partitions", "whether this kernel starts partitions with kexec"),
+    ("kernel.lockdown", "whether the kernel is locked down"),
+    ("kernel.pid_max", "the highest process number in force"),
+    ("long.max", "9223372036854775807"),
+    ("memory.available", "MemAvailable"),
+    ("memory.committed", "Committed_AS: address space that programs were promised"),
+    ("memory.huge_page", "size of the default huge page"),
+    ("memory.huge_free", "bytes of huge pages that exist and are unused"),
+    ("memory.huge_total", "bytes of huge pages that exist"),
+    ("memory.swap", "SwapTotal"),
+    ("memory.total", "MemTotal"),
+    ("net.management", "the network device that the management connection comes in by"),
+    ("net.mtu", "the largest packet of the network device"),
+    (
+        "net.routes",
+        "whether this machine routes packets of others, partitions and containers included",
+    ),
+    ("net.numa_node", "the NUMA node that the network device is attached to"),
+    ("numa.nodes", "how many NUMA nodes have memory"),
+    ("plan.later_modules", "modules that steps behind this one in the plan need loaded"),
+    ("tasks.maximum", "the most tasks that ran at once since boot, or run now"),
+    (
+        "tasks.realtime_on_shared_cpus",
+        "whether tasks of real-time classes run on CPUs that are not isolated",
+    ),
+    ("tasks.running", "how many tasks there are"),
+    ("uint.max", "4294967295"),
+    ("ulong.max", "18446744073709551615"),
+    ("value", "the value that is to be written"),
+    ("vm.committed_limit", "CommitLimit that the values of this plan lead to"),
+];
