@@ -3,6 +3,7 @@
 //! - [`syntax`]: text to a lossless tree, with everything that is wrong in one run; formatting.
 //! - [`diagnostic`]: what every later step says to the operator as well, and how it is shown.
 //! - [`catalogue`]: what is known of every setting that a profile can name.
+//! - [`expression`]: values, types, and what is computed from facts.
 //! - [`locate`]: where a profile lies.
 //!
 //! What a profile means is not worked out yet.
@@ -11,6 +12,7 @@
 
 pub mod catalogue;
 pub mod diagnostic;
+pub mod expression;
 pub mod syntax;
 
 use std::io;

@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 /// What kind of fault: `KS` and four digits. A code that was given out never means anything else.
 ///
-/// 0001–0099 are the syntax's.
+/// 0001–0099 are the syntax's, 0100–0199 those of types and values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(u16);
 
@@ -70,6 +70,15 @@ codes! {
     CPU_LIST = 23, "a malformed list of CPUs";
     STRAY_DOC = 24, "a doc comment that documents nothing";
     EMPTY = 25, "an empty text where one is needed";
+    TYPE = 100, "a value of another type";
+    UNKNOWN_NAME = 101, "a name that does not exist";
+    UNKNOWN_FUNCTION = 102, "a function that does not exist";
+    ARGUMENTS = 103, "a function with other arguments";
+    OVERFLOW = 104, "a number that gets too large";
+    DIVISION_BY_ZERO = 105, "a division by zero";
+    EMPTY_RANGE = 106, "a range that holds nothing";
+    FACT_NOT_KNOWN = 107, "a fact that is not known without the machine";
+    NOT_A_CPU = 108, "a number that is not a CPU's";
 }
 
 #[cfg(test)]
