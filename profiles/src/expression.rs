@@ -76,6 +76,27 @@ impl Expression {
         }
     }
 
+    /// The same comparison of a name below another: of `version >= 5.10` that of `kernel.version`.
+    pub(crate) fn with_left_below(mut self, prefix: &str) -> Self {
+        if let Node::Binary(_, left, _) = &mut self.node
+            && let Node::Name(path) = &mut left.node
+        {
+            path.insert(0, prefix.to_owned());
+        }
+        self
+    }
+
+    /// A comparison of its left side with something else; none where it is no operation.
+    pub(crate) fn with_right(&self, operator: BinaryOperator, right: Self) -> Option<Self> {
+        match &self.node {
+            Node::Binary(_, left, _) => {
+                let span = right.span;
+                Some(Self { span, node: Node::Binary(operator, left.clone(), Box::new(right)) })
+            }
+            _ => None,
+        }
+    }
+
     /// Every name in it, with its place.
     pub fn names(&self) -> Vec<(&[String], Span)> {
         let mut names = Vec::new();

@@ -4,6 +4,7 @@
 //! - [`diagnostic`]: what every later step says to the operator as well, and how it is shown.
 //! - [`catalogue`]: what is known of every setting that a profile can name.
 //! - [`expression`]: values, types, and what is computed from facts.
+//! - [`script`]: what a script says, without how it is written.
 //! - [`locate`]: where a profile lies.
 //!
 //! What a profile means is not worked out yet.
@@ -13,6 +14,7 @@
 pub mod catalogue;
 pub mod diagnostic;
 pub mod expression;
+pub mod script;
 pub mod syntax;
 
 use std::io;

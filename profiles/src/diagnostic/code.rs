@@ -79,6 +79,7 @@ codes! {
     EMPTY_RANGE = 106, "a range that holds nothing";
     FACT_NOT_KNOWN = 107, "a fact that is not known without the machine";
     NOT_A_CPU = 108, "a number that is not a CPU's";
+    UNKNOWN_TYPE = 109, "a type that does not exist";
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ pub enum Found {
 
 /// Where an expression is evaluated.
 pub trait Scope {
-    /// What a name leads to.
+    /// What a name leads to. `exists` and `active` with a text behind ask whether there is such a
+    /// file, and whether such a unit of systemd runs.
     fn find(&self, path: &[String]) -> Found;
 }
 
@@ -40,7 +41,17 @@ pub fn evaluate(expression: &Expression, scope: &dyn Scope) -> Result<Value, Fau
             (Found::NotKnownHere, _) => Err(fault(FaultKind::NotKnownHere(path.join(".")))),
             (Found::Nothing, _) => Err(fault(FaultKind::NoSuchName(path.join("."), None))),
         },
-        Node::Call(function, arguments) => function.apply(&all(arguments, scope)?).map_err(fault),
+        Node::Call(function, arguments) => {
+            let arguments = all(arguments, scope)?;
+            let Some(question) = function.question(&arguments) else {
+                return function.apply(&arguments).map_err(fault);
+            };
+            let question = question.map_err(fault)?;
+            match scope.find(&question) {
+                Found::Value(value) => Ok(value),
+                _ => Err(fault(FaultKind::NotKnownHere(question.join(" ")))),
+            }
+        }
         Node::List(elements) => Ok(Value::List(all(elements, scope)?)),
         Node::Unary(operator, operand) => {
             let value = evaluate(operand, scope)?;

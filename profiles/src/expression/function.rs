@@ -17,6 +17,9 @@ pub enum Function {
     First,
     Align,
     PowerOfTwo,
+    StartsWith,
+    Exists,
+    Active,
 }
 
 /// Each with its name and how it is called.
@@ -27,6 +30,9 @@ const ALL: &[(Function, &str, &str)] = &[
     (Function::First, "first", "first(how many, cpus)"),
     (Function::Align, "align", "align(value, to): the largest multiple of `to` within value"),
     (Function::PowerOfTwo, "power_of_two", "power_of_two(value): the largest one within value"),
+    (Function::StartsWith, "starts_with", "starts_with(text, beginning)"),
+    (Function::Exists, "exists", "exists(\"/path\"): whether there is such a file"),
+    (Function::Active, "active", "active(\"name.service\"): whether that unit of systemd runs"),
 ];
 
 /// The names of all, for a message.
@@ -45,6 +51,16 @@ impl Function {
         ALL.iter().map(|(_, name, _)| *name)
     }
 
+    /// What to ask the machine, where the answer is not in the arguments.
+    pub fn question(self, arguments: &[Value]) -> Option<Result<[String; 2], FaultKind>> {
+        let (Self::Exists | Self::Active) = self else { return None };
+        let (_, name, _) = ALL.iter().find(|(function, ..)| *function == self)?;
+        Some(match arguments {
+            [Value::Text(text)] => Ok([(*name).to_owned(), text.clone()]),
+            _ => Err(self.wrong()),
+        })
+    }
+
     fn wrong(self) -> FaultKind {
         let known = ALL.iter().find(|(function, ..)| *function == self);
         known.map_or(FaultKind::Overflow, |(_, name, usage)| FaultKind::Arguments(name, usage))
@@ -52,6 +68,7 @@ impl Function {
 
     /// What it gives for arguments of these types.
     pub fn result(self, arguments: &[Type]) -> Result<Type, FaultKind> {
+        let is_text = |of: &Type| matches!(of, Type::Text | Type::Word | Type::Unknown);
         let ordered = |of: &Type| {
             matches!(of, Type::Number | Type::Quantity(_) | Type::Version | Type::Unknown)
         };
@@ -74,6 +91,10 @@ impl Function {
             (Self::PowerOfTwo, [value @ (Type::Number | Type::Quantity(_) | Type::Unknown)]) => {
                 Ok(value.clone())
             }
+            (Self::StartsWith, [text, beginning]) if is_text(text) && is_text(beginning) => {
+                Ok(Type::Flag)
+            }
+            (Self::Exists | Self::Active, [Type::Text | Type::Unknown]) => Ok(Type::Flag),
             _ => Err(self.wrong()),
         }
     }
@@ -110,6 +131,10 @@ impl Function {
             })
             .ok_or_else(wrong)?
             .ok_or_else(wrong),
+            (
+                Self::StartsWith,
+                [Value::Text(text) | Value::Word(text), Value::Text(start) | Value::Word(start)],
+            ) => Ok(Value::Flag(text.starts_with(start.as_str()))),
             _ => Err(wrong()),
         }
     }

@@ -30,6 +30,7 @@ impl Scope for Machine {
     fn find(&self, path: &[String]) -> Found {
         match (self.0.get(path.join(".").as_str()), path.join(".").as_str()) {
             (Some(value), _) => Found::Value(value.clone()),
+            (None, "exists./run/maintenance") => Found::Value(Value::Flag(true)),
             (None, "tasks.running") => Found::NotKnownHere,
             _ => Found::Nothing,
         }
@@ -121,6 +122,8 @@ fn conditions_hold_or_not() {
         ("tasks.running > 5 or net.routes", true),
         ("tasks.running > 5 and not net.routes", false),
         ("2 > 1.5", true),
+        (r#"exists("/run/maintenance")"#, true),
+        (r#"starts_with("abc", "ab") and not starts_with("abc", "b")"#, true),
         ("-3 in cpus", false),
         ("70000 == cpus", false),
     ] {
@@ -137,6 +140,8 @@ fn what_goes_wrong_is_data() {
     assert_eq!(worth(&large), Err(FaultKind::Overflow));
     assert_eq!(worth("4GiB..64MiB"), Err(FaultKind::EmptyRange("4GiB..64MiB".into())));
     let ignorance = FaultKind::NotKnownHere("tasks.running".into());
+    let no_machine = FaultKind::NotKnownHere("active x.service".into());
+    assert_eq!(worth(r#"active("x.service")"#), Err(no_machine));
     assert_eq!(worth("tasks.running * 2"), Err(ignorance.clone()));
     assert_eq!(worth("tasks.running > 5 and net.routes"), Err(ignorance));
 }
@@ -220,6 +225,7 @@ fn expressions() -> impl Strategy<Value = Expression> {
         Just(Function::First),
         Just(Function::Align),
         Just(Function::PowerOfTwo),
+        Just(Function::StartsWith),
     ];
     let leaf = values().prop_map(move |value| at(Node::Value(value)));
     leaf.prop_recursive(4, 24, 3, move |inner| {
