@@ -5,6 +5,7 @@
 //! - [`catalogue`]: what is known of every setting that a profile can name.
 //! - [`expression`]: values, types, and what is computed from facts.
 //! - [`script`]: what a script says, without how it is written.
+//! - [`facts`]: what can be known about a machine.
 //! - [`locate`]: where a profile lies.
 //!
 //! What a profile means is not worked out yet.
@@ -14,6 +15,7 @@
 pub mod catalogue;
 pub mod diagnostic;
 pub mod expression;
+pub mod facts;
 pub mod script;
 pub mod syntax;
 

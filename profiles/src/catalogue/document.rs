@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use super::place::{Access, At, Place};
 use super::setting::{Couple, Kind, Reads, Setting, SizeUnit, TimeUnit, Undo};
-use super::{ByKernel, Case, Catalogue, FACTS};
+use super::{ByKernel, Case, Catalogue};
+use crate::facts::{self, About};
 
 /// `docs/catalogue.md`, in full.
 pub fn document(catalogue: &Catalogue) -> String {
@@ -33,7 +34,9 @@ pub fn document(catalogue: &Catalogue) -> String {
         }
     }
     page.push_str("\n## Facts\n\nWhat expressions speak of.\n\n| fact | meaning |\n|---|---|\n");
-    for (name, meaning) in FACTS {
+    let asked = |about| !matches!(about, About::Signal);
+    for facts::Fact { name, doc: meaning, .. } in facts::ALL.iter().filter(|fact| asked(fact.about))
+    {
         line(&mut page, &format!("| `{name}` | {meaning} |"));
     }
     page

@@ -2,7 +2,7 @@
 //!
 //! Two notations are used. `accepts` and `default` are numbers and words **as the file holds them**, in
 //! the unit of [`Kind`]. `safe` and `condition` are KernelScript expressions over typed values
-//! (`512MiB`, `10ms`) and [facts](super::FACTS), in which `value` is the value to be written.
+//! (`512MiB`, `10ms`) and [facts](crate::facts), in which `value` is the value to be written.
 
 use std::collections::BTreeMap;
 

@@ -174,7 +174,7 @@ fn is_known(word: &str, setting: &Setting) -> bool {
         _ => false,
     };
     choice
-        || FACTS.iter().any(|(fact, _)| *fact == word)
+        || word == "value" || crate::facts::ALL.iter().any(|fact| fact.name == word)
         || catalogue().get(word).is_some()
         || WORDS.contains(&word)
         || word.strip_prefix("value.").is_some_and(|part| {

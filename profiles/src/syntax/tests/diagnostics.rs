@@ -73,7 +73,7 @@ fn faults() {
 #[test]
 fn every_code_of_the_syntax_is_shown() {
     let all: String = FAULTS.iter().map(|(_, script)| told(script)).collect();
-    for (code, title) in codes::ALL {
+    for (code, title) in codes::ALL.iter().filter(|(code, _)| *code < codes::TYPE) {
         // Those two have tests of their own.
         let elsewhere = [codes::TOO_LARGE, codes::TOO_DEEP].contains(code);
         assert!(elsewhere || all.contains(&format!("[{code}]")), "{code} {title}");
