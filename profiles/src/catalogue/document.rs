@@ -201,7 +201,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Level(levels) => list(levels.iter()),
         Kind::Bits(bits) => format!("bits: {}", list(bits.iter())),
         Kind::Cpus(form) => format!("CPUs, as a {}", format!("{form:?}").to_lowercase()),
-        Kind::Numbers(names) => names.join(", "),
+        Kind::Numbers(names) | Kind::Sizes(_, names) => names.join(", "),
         Kind::Ports => "ports".to_owned(),
         Kind::Text(_) => "text".to_owned(),
         Kind::Trigger => "written to act".to_owned(),

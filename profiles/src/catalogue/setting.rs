@@ -123,6 +123,8 @@ pub enum Kind {
     Cpus(CpuForm),
     /// Several numbers with these names, separated by blanks or tabs.
     Numbers(Vec<String>),
+    /// Several sizes in one unit, with these names.
+    Sizes(SizeUnit, Vec<String>),
     /// A set of ports: `22,8000-8010`.
     Ports,
     /// Free text of at most this many bytes.

@@ -178,7 +178,7 @@ fn is_known(word: &str, setting: &Setting) -> bool {
         || catalogue().get(word).is_some()
         || WORDS.contains(&word)
         || word.strip_prefix("value.").is_some_and(|part| {
-            matches!(&setting.kind, Kind::Numbers(names) if names.iter().any(|name| name == part))
+            matches!(&setting.kind, Kind::Numbers(names) | Kind::Sizes(_, names) if names.iter().any(|name| name == part))
         })
 }
 

@@ -27,6 +27,8 @@ pub enum Type {
     Cpus,
     /// Several of one type.
     List(Box<Type>),
+    /// Several with names.
+    Record,
     /// All between two of one type.
     Range(Box<Type>),
     /// Nothing is said: what an empty list holds, and what follows a fault that was told already.
@@ -110,6 +112,7 @@ impl fmt::Display for Type {
             Self::Text => "a text",
             Self::Word => "a word",
             Self::Cpus => "CPUs",
+            Self::Record => "several values with names",
             Self::List(of) => return write!(f, "a list ({of})"),
             Self::Range(of) => return write!(f, "a range ({of})"),
             Self::Unknown => "of no type",

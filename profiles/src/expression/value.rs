@@ -33,6 +33,8 @@ pub enum Value {
     Cpus(Cpus),
     /// Several.
     List(Vec<Value>),
+    /// Several with names.
+    Record(Vec<(String, Value)>),
     /// All between two ends, which belong to it.
     Range(Option<Box<Value>>, Option<Box<Value>>),
 }
@@ -75,6 +77,7 @@ impl Value {
             Self::List(values) => {
                 Type::List(Box::new(Type::common(values.iter().map(Self::type_of))))
             }
+            Self::Record(_) => Type::Record,
             Self::Range(start, end) => {
                 let ends = start.iter().chain(end).map(|end| end.type_of());
                 Type::Range(Box::new(Type::common(ends)))
@@ -161,6 +164,13 @@ impl fmt::Display for Value {
                     write!(f, "{}{value}", if at == 0 { "" } else { ", " })?;
                 }
                 f.write_str("]")
+            }
+            Self::Record(parts) => {
+                f.write_str("{ ")?;
+                for (at, (name, value)) in parts.iter().enumerate() {
+                    write!(f, "{}{name}: {value}", if at == 0 { "" } else { ", " })?;
+                }
+                f.write_str(" }")
             }
             Self::Range(start, end) => {
                 start.iter().try_for_each(|start| write!(f, "{start}"))?;
