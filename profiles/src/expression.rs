@@ -20,6 +20,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use arithmetic::is_in;
 pub use check::{Names, check};
 pub use cpus::Cpus;
 pub use evaluate::{Found, Scope, evaluate};

@@ -5,6 +5,7 @@
 //! - [`catalogue`]: what is known of every setting that a profile can name.
 //! - [`expression`]: values, types, and what is computed from facts.
 //! - [`script`]: what a script says, without how it is written.
+//! - [`composition`]: profiles with all that they inherit.
 //! - [`facts`]: what can be known about a machine.
 //! - [`locate`]: where a profile lies.
 //!
@@ -13,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod catalogue;
+pub mod composition;
 pub mod diagnostic;
 pub mod expression;
 pub mod facts;

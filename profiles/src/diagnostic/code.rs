@@ -6,7 +6,8 @@ use serde::{Serialize, Serializer};
 
 /// What kind of fault: `KS` and four digits. A code that was given out never means anything else.
 ///
-/// 0001–0099 are the syntax's, 0100–0199 those of types and values.
+/// 0001–0099 are the syntax's, 0100–0199 those of types and values,
+/// 0200–0299 those of profiles together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(u16);
 
@@ -80,6 +81,12 @@ codes! {
     FACT_NOT_KNOWN = 107, "a fact that is not known without the machine";
     NOT_A_CPU = 108, "a number that is not a CPU's";
     UNKNOWN_TYPE = 109, "a type that does not exist";
+    UNKNOWN_PROFILE = 200, "a profile that does not exist";
+    DUPLICATE = 201, "a name that stands for two things";
+    CYCLE = 202, "a profile that extends itself";
+    TOO_MANY_ANCESTORS = 203, "too many ancestors";
+    PARAMETER = 204, "a parameter that is wrong";
+    CONFLICT = 205, "values that contradict each other";
 }
 
 #[cfg(test)]
