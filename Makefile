@@ -20,7 +20,7 @@ help:
 	@echo "make demo       divide a virtual server, and leave it to be tried"
 	@echo "make test       everything that CI runs"
 	@echo "make soak       every kernel beside every other, kill -9 at random moments, and the fuzz"
-	@echo "                targets for ten minutes each"
+	@echo "                targets for five minutes each"
 	@echo "make bench      measure, and write docs/benchmarks.md (BENCH=start: one part, only printed)"
 	@echo "make programs   the programs, in $(BUILT)"
 	@echo "make clean      remove what was built"
@@ -73,7 +73,7 @@ fuzz: setup
 .PHONY: soak
 soak: programs
 	cargo test --quiet -p scenarios $(SOAKS) $(SERIAL) --ignored --nocapture; \
-		scenarios=$$?; tests/fuzz/run.sh 600 && exit $$scenarios
+		scenarios=$$?; tests/fuzz/run.sh 300 && exit $$scenarios
 
 .PHONY: bench
 bench: programs
