@@ -36,7 +36,7 @@ pub use by_kernel::{ByKernel, Case};
 pub use document::document;
 pub use dump::{Dump, DumpError, Key, dumps};
 pub use form::FormError;
-pub use kernel::{Flavour, Kernel, Presence};
+pub use kernel::{Flavour, Kernel, KernelError, Presence};
 pub use load::{Area, LoadError};
 pub use noise::Noise;
 pub use place::{Absent, Access, At, Place};

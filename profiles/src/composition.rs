@@ -17,4 +17,4 @@ mod tests;
 
 pub use conflict::{Candidate, Winner, winner};
 pub use library::{Family, Library};
-pub use parameters::{Arguments, parameters};
+pub use parameters::{Arguments, Declared, parameters};

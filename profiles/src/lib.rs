@@ -4,6 +4,8 @@
 //! - [`diagnostic`]: what every later step says to the operator as well, and how it is shown.
 //! - [`catalogue`]: what is known of every setting that a profile can name.
 //! - [`expression`]: values, types, and what is computed from facts.
+//! - [`resolution`]: what a profile means for one kernel on one machine.
+//! - [`typing`]: what can be said of expressions without a kernel.
 //! - [`script`]: what a script says, without how it is written.
 //! - [`composition`]: profiles with all that they inherit.
 //! - [`facts`]: what can be known about a machine.
@@ -18,8 +20,10 @@ pub mod composition;
 pub mod diagnostic;
 pub mod expression;
 pub mod facts;
+pub mod resolution;
 pub mod script;
 pub mod syntax;
+pub mod typing;
 
 use std::io;
 use std::path::{Path, PathBuf};

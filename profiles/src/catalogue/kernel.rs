@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
 use serde::Deserialize;
 
 use super::place::{Absent, Access, Place};
 use super::setting::Setting;
-use super::version::{KernelRange, Version};
+use super::version::{KernelRange, Version, VersionError};
 
 /// Debian's flavours of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -49,6 +50,39 @@ pub enum Presence<'a> {
     Present(&'a Place),
     /// It is not there, for this reason.
     Absent(String),
+}
+
+/// What is wrong with a kernel on a command line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KernelError {
+    /// no version
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// no flavour of Debian's
+    #[error("`{0}` is no flavour of a kernel: there are cloud, generic and rt")]
+    Flavour(String),
+}
+
+impl FromStr for Kernel {
+    type Err = KernelError;
+
+    /// Reads `6.12-rt`; without a flavour, cloud is meant.
+    fn from_str(text: &str) -> Result<Self, KernelError> {
+        let (version, flavour) = text.split_once('-').unwrap_or((text, "cloud"));
+        let flavour = match flavour {
+            "cloud" => Flavour::Cloud,
+            "generic" => Flavour::Generic,
+            "rt" => Flavour::Rt,
+            other => return Err(KernelError::Flavour(other.to_owned())),
+        };
+        Ok(Self::new(version.parse()?, flavour))
+    }
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.version, self.flavour)
+    }
 }
 
 impl Presence<'_> {

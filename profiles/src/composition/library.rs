@@ -61,6 +61,11 @@ impl Library {
         &self.policies
     }
 
+    /// All guards, by the profile's name.
+    pub fn guards(&self) -> impl Iterator<Item = &Guard> {
+        self.guards.values()
+    }
+
     /// The guard of a profile; its own, or else its nearest ancestor's.
     pub fn guard(&self, family: &Family<'_>) -> Option<&Guard> {
         family.members.iter().find_map(|member| self.guards.get(&member.name.text))

@@ -5,14 +5,52 @@ use std::collections::BTreeMap;
 use super::conflict::{Candidate, Winner, winner};
 use super::library::Family;
 use crate::diagnostic::{Diagnostic, Span, codes};
-use crate::expression::{Expression, Fault, Scope, Type, Value, evaluate, is_in};
+use crate::expression::{Expression, Fault, Names, Scope, Type, Value, evaluate, is_in};
+use crate::facts;
 use crate::script::{Parameter, Priority};
 
 /// What parameters are given, by name.
 pub type Arguments = BTreeMap<String, Value>;
 
+/// The parameters that a family has, and their types.
+#[derive(Clone, Debug, Default)]
+pub struct Declared(Vec<(String, Type)>);
+
+impl Declared {
+    /// Those of a profile and its ancestors.
+    pub fn of(family: &Family<'_>) -> Self {
+        let all = family.members.iter().flat_map(|member| &member.parameters);
+        let typed = |parameter: &Parameter| {
+            parameter.of.clone().map(|of| (parameter.name.text.clone(), of))
+        };
+        Self(all.filter_map(typed).collect())
+    }
+
+    /// The type of one.
+    pub fn get(&self, name: &str) -> Option<&Type> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, of)| of)
+    }
+}
+
+impl Names for Declared {
+    fn type_of(&self, path: &[String]) -> Option<Type> {
+        if let [name] = path
+            && let Some(of) = self.get(name)
+        {
+            return Some(of.clone());
+        }
+        facts::named(path).map(|fact| fact.of.clone())
+    }
+
+    fn nearest(&self, path: &[String]) -> Option<String> {
+        let names = facts::ALL.iter().map(|fact| fact.name);
+        let parameters = self.0.iter().map(|(name, _)| name.as_str());
+        notation::closest(&path.join("."), names.chain(parameters)).map(str::to_owned)
+    }
+}
+
 /// What all members of a family say of one parameter.
-struct Declared<'a> {
+struct Said<'a> {
     of: Option<Type>,
     /// Where it was declared first.
     place: Span,
@@ -29,11 +67,11 @@ pub fn parameters(
     scope: &dyn Scope,
     diagnostics: &mut Vec<Diagnostic>,
 ) -> Arguments {
-    let mut declared: BTreeMap<&str, Declared<'_>> = BTreeMap::new();
+    let mut declared: BTreeMap<&str, Said<'_>> = BTreeMap::new();
     // From the ancestors down, so that a type is known before it is used.
     for (member, profile) in family.members.iter().enumerate().rev() {
         for parameter in &profile.parameters {
-            let known = declared.entry(&parameter.name.text).or_insert(Declared {
+            let known = declared.entry(&parameter.name.text).or_insert(Said {
                 of: None,
                 place: parameter.name.span,
                 said: Vec::new(),
@@ -85,7 +123,7 @@ pub fn parameters(
 fn value(
     family: &Family<'_>,
     name: &str,
-    known: &Declared<'_>,
+    known: &Said<'_>,
     given: Option<&Value>,
     scope: &dyn Scope,
     diagnostics: &mut Vec<Diagnostic>,

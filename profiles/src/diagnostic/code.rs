@@ -7,7 +7,8 @@ use serde::{Serialize, Serializer};
 /// What kind of fault: `KS` and four digits. A code that was given out never means anything else.
 ///
 /// 0001–0099 are the syntax's, 0100–0199 those of types and values,
-/// 0200–0299 those of profiles together.
+/// 0200–0299 those of profiles
+/// together, 0300–0399 those of settings on a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Code(u16);
 
@@ -81,12 +82,27 @@ codes! {
     FACT_NOT_KNOWN = 107, "a fact that is not known without the machine";
     NOT_A_CPU = 108, "a number that is not a CPU's";
     UNKNOWN_TYPE = 109, "a type that does not exist";
+    MISPLACED_FACT = 110, "a fact that says nothing here";
     UNKNOWN_PROFILE = 200, "a profile that does not exist";
     DUPLICATE = 201, "a name that stands for two things";
     CYCLE = 202, "a profile that extends itself";
     TOO_MANY_ANCESTORS = 203, "too many ancestors";
     PARAMETER = 204, "a parameter that is wrong";
     CONFLICT = 205, "values that contradict each other";
+    UNKNOWN_SETTING = 300, "a setting that the catalogue does not know";
+    NO_DEVICE = 301, "a setting of devices without one";
+    NOT_A_VALUE = 302, "a value that is none of this setting";
+    FORMER = 303, "a value that today's kernels no longer have";
+    RAW_PATH = 304, "a file that cannot be written";
+    REQUIREMENT = 305, "a requirement that does not hold";
+    NOT_HERE = 306, "a required setting that this kernel does not have";
+    NOT_ACCEPTED = 307, "a value that the kernel refuses";
+    BRICK = 308, "a value that can stop the machine";
+    NEEDS_WAIVER = 309, "a value that weakens protection";
+    UNSAFE = 310, "a value that is not safe";
+    NEEDS_GUARD = 311, "a setting that takes a guard";
+    WAIVER = 312, "a waiver that is wrong";
+    COUPLED = 313, "settings that do not go together";
 }
 
 #[cfg(test)]

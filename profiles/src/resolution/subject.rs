@@ -1,0 +1,245 @@
+//! From what a statement is about to entries of the catalogue.
+
+use super::Present;
+use crate::catalogue::{At, Catalogue, Scope, Setting};
+use crate::diagnostic::{Diagnostic, codes};
+use crate::expression::{Scope as Values, Value, evaluate};
+use crate::script::{DeviceKind, Devices, Name};
+
+/// An entry, for one device or pattern of devices where it is for devices.
+#[derive(Clone, Debug)]
+pub struct Entry<'a> {
+    pub setting: &'a Setting,
+    pub device: Option<String>,
+}
+
+impl Entry<'_> {
+    /// The name by which people know it.
+    pub fn name(&self) -> String {
+        match &self.device {
+            Some(device) => format!("{} of {device}", self.setting.name),
+            None => self.setting.name.clone(),
+        }
+    }
+}
+
+/// Why there is no entry.
+pub enum NoEntry {
+    /// It is an error.
+    Wrong(Box<Diagnostic>),
+    /// Nothing is selected.
+    Nobody(String),
+}
+
+impl From<Diagnostic> for NoEntry {
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self::Wrong(Box::new(diagnostic))
+    }
+}
+
+/// The entries that a name stands for.
+pub fn entries<'a>(
+    name: &Name,
+    of: Option<&Devices>,
+    catalogue: &'a Catalogue,
+    present: &Present,
+    values: &dyn Values,
+) -> Result<Vec<Entry<'a>>, NoEntry> {
+    match of {
+        None => alone(name, catalogue),
+        Some(devices) => {
+            let setting = below(name, devices.kind, catalogue)?;
+            let selected = selected(devices, present, values)?;
+            let entry = |device| Entry { setting, device: Some(device) };
+            Ok(selected.into_iter().map(entry).collect())
+        }
+    }
+}
+
+/// A setting outside of blocks for devices.
+fn alone<'a>(name: &Name, catalogue: &'a Catalogue) -> Result<Vec<Entry<'a>>, NoEntry> {
+    if let Some(setting) = catalogue.get(&name.text) {
+        let device = match setting.scope {
+            Scope::PerBlock | Scope::PerNet | Scope::PerCpu | Scope::PerIrq | Scope::PerNode => {
+                let message = format!("`{}` is there for each device: for which one?", name.text);
+                let told = Diagnostic::error(codes::NO_DEVICE, name.span, message);
+                return Err(told.help(how_to_select(setting)).into());
+            }
+            Scope::PerCgroup | Scope::PerWorkload => {
+                let message = format!("`{}` stands in a cgroup or workload", name.text);
+                let told = Diagnostic::error(codes::NO_DEVICE, name.span, message);
+                return Err(told.help(how_to_select(setting)).into());
+            }
+            _ => None,
+        };
+        return Ok(vec![Entry { setting, device }]);
+    }
+    // `net.ipv4.conf.all.rp_filter`: the device stands in the name.
+    if let Some((setting, device)) = with_device(&name.text, catalogue) {
+        return Ok(vec![Entry { setting, device: Some(device) }]);
+    }
+    Err(unknown(name, &name.text, catalogue).into())
+}
+
+fn how_to_select(setting: &Setting) -> String {
+    let last = setting.name.rsplit('.').next().unwrap_or(&setting.name);
+    match setting.scope {
+        Scope::PerBlock => format!("block \"*\" {{ {last} = … }}"),
+        Scope::PerNet if setting.name.contains(".conf.") => {
+            format!("name `all`, `default` or a device: {}", setting.name.replace(".conf.", ".conf.all."))
+        }
+        Scope::PerNet => format!("net \"eth*\" {{ {last} = … }}"),
+        Scope::PerIrq => format!("irq {{ {last} = … }}"),
+        Scope::PerCgroup => format!("cgroup \"system.slice\" {{ {last} = … }}"),
+        Scope::PerWorkload => format!("workload name {{ {last} = … }}"),
+        _ => format!("cpus 2-3 {{ {last} = … }}"),
+    }
+}
+
+fn with_device<'a>(name: &str, catalogue: &'a Catalogue) -> Option<(&'a Setting, String)> {
+    catalogue.settings().filter(|setting| setting.scope == Scope::PerNet).find_map(|setting| {
+        let device = setting.places.iter().find_map(|place| match &place.at {
+            At::NetSysctl(path) => {
+                let dotted = path.replace('/', ".");
+                let (before, behind) = dotted.split_once("{device}")?;
+                name.strip_prefix(before)?.strip_suffix(behind).map(str::to_owned)
+            }
+            _ => None,
+        })?;
+        let fits = !device.is_empty() && !device.contains('/');
+        fits.then_some((setting, device))
+    })
+}
+
+/// A setting in a block for devices, whose name is relative to it.
+fn below<'a>(
+    name: &Name,
+    kind: DeviceKind,
+    catalogue: &'a Catalogue,
+) -> Result<&'a Setting, Diagnostic> {
+    let (prefixes, scopes): (&[&str], &[Scope]) = match kind {
+        DeviceKind::Block => (&["block"], &[Scope::PerBlock]),
+        DeviceKind::Net => (&["net.device", "net"], &[Scope::PerNet]),
+        DeviceKind::Irq => (&["irq"], &[Scope::PerIrq, Scope::Global]),
+        DeviceKind::Cpus => (&["cpu"], &[Scope::PerCpu]),
+        DeviceKind::Cgroup => (&["cgroup"], &[Scope::PerCgroup]),
+    };
+    let found = prefixes
+        .iter()
+        .filter_map(|prefix| catalogue.get(&format!("{prefix}.{}", name.text)))
+        .find(|setting| scopes.contains(&setting.scope));
+    found.ok_or_else(|| {
+        let first = prefixes.first().copied().unwrap_or_default();
+        unknown(name, &format!("{first}.{}", name.text), catalogue)
+    })
+}
+
+/// What is said of a name that the catalogue does not know.
+fn unknown(name: &Name, whole: &str, catalogue: &Catalogue) -> Diagnostic {
+    let message = format!("the catalogue has no setting `{whole}`");
+    let told = Diagnostic::error(codes::UNKNOWN_SETTING, name.span, message);
+    match catalogue.nearest(whole) {
+        // In a block, only a part of the name stands in the script.
+        Some(nearest) if whole == name.text => {
+            told.fix(format!("did you mean `{nearest}`?"), name.span, nearest)
+        }
+        Some(nearest) => told.help(format!("did you mean `{nearest}`?")),
+        None => told.help("`raw \"/proc/sys/…\" = …` reaches what the catalogue does not know"),
+    }
+}
+
+/// The devices that a block selects: by name where they are known, or else the patterns.
+fn selected(
+    devices: &Devices,
+    present: &Present,
+    values: &dyn Values,
+) -> Result<Vec<String>, NoEntry> {
+    let mut patterns = Vec::new();
+    for selector in &devices.selectors {
+        match evaluate(selector, values).map_err(|fault| fault.diagnostic())? {
+            Value::Text(pattern) => patterns.push(pattern),
+            value => match value.to_cpus() {
+                Ok(cpus) if devices.kind != DeviceKind::Block && devices.kind != DeviceKind::Net => {
+                    patterns.extend(cpus.iter().map(|cpu| cpu.to_string()));
+                }
+                _ => {
+                    let message = format!("expected names of devices, and this is {}", value.type_of());
+                    return Err(Diagnostic::error(codes::TYPE, selector.span, message).into());
+                }
+            },
+        }
+    }
+    if patterns.is_empty() {
+        patterns.push("*".to_owned());
+    }
+    let unfit = |pattern: &String| pattern.contains('/') || pattern == ".." || pattern == ".";
+    if let Some(pattern) = patterns.iter().find(|pattern| unfit(pattern))
+        && devices.kind != DeviceKind::Cgroup
+    {
+        let message = format!("{pattern:?} is not the name of a device");
+        return Err(Diagnostic::error(codes::NO_DEVICE, devices.span, message).into());
+    }
+    let Some(names) = present.devices.get(&devices.kind) else { return Ok(patterns) };
+    let mut selected: Vec<String> = names
+        .iter()
+        .filter(|name| patterns.iter().any(|pattern| matches(pattern, name)))
+        .cloned()
+        .collect();
+    selected.dedup();
+    if selected.is_empty() {
+        return Err(NoEntry::Nobody(format!("no device is called {}", patterns.join(" or "))));
+    }
+    Ok(selected)
+}
+
+/// Whether a name fits a pattern, in which `*` is any text and `?` any character.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (mut at, mut seen) = (0, 0);
+    // Where to go on when the last `*` has to take one more.
+    let mut again: Option<(usize, usize)> = None;
+    while seen < name.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                again = Some((at, seen));
+                at += 1;
+            }
+            Some(wanted) if *wanted == '?' || name.get(seen) == Some(wanted) => {
+                at += 1;
+                seen += 1;
+            }
+            _ => match again {
+                Some((star, taken)) => {
+                    again = Some((star, taken + 1));
+                    (at, seen) = (star + 1, taken + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(at).all(|rest| *rest == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_are_those_of_a_shell() {
+        for (pattern, name, fits) in [
+            ("nvme*", "nvme0n1", true),
+            ("nvme*", "sda", false),
+            ("sd?", "sda", true),
+            ("sd?", "sdaa", false),
+            ("*", "", true),
+            ("*n1", "nvme0n1", true),
+            ("a*b*c", "aXbYbZc", true),
+            ("a*b*c", "aXbYbZ", false),
+            ("", "a", false),
+        ] {
+            assert_eq!(matches(pattern, name), fits, "{pattern} {name}");
+        }
+        // Not for ever.
+        assert!(!matches(&"*a".repeat(500), &"a".repeat(400)));
+    }
+}
