@@ -65,6 +65,12 @@ fn prepare(
 ) -> io::Result<()> {
     // SAFETY: system calls on numbers, on constant strings and on the slice given.
     unsafe {
+        // What whoever started guest-init ignores (a shell ignores SIGINT for what it puts in the
+        // background), the program must not: nobody could interrupt it. Of SIGKILL and SIGSTOP this
+        // fails, which is as well.
+        for signal in 1..=libc::SIGRTMAX() {
+            libc::signal(signal, libc::SIG_DFL);
+        }
         check(libc::setsid())?;
         if terminal {
             check(libc::ioctl(0, libc::TIOCSCTTY, 0))?;
