@@ -20,6 +20,7 @@ mod logs;
 mod output;
 mod partitions;
 mod plan;
+mod profile;
 mod render;
 mod rig;
 mod serve;
@@ -96,6 +97,7 @@ fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Doctor { machine } => doctor::doctor(context, machine.as_deref()),
         Command::Inventory { save } => doctor::inventory(context, save.as_deref()),
         Command::Image(command) => image::run(context, command),
+        Command::Profile(command) => profile::run(context, &command),
         Command::Rig(command) => rig::run(context, command),
         Command::Completions { shell } => documents::completions(context, shell),
         Command::Man { directory } => documents::man(&directory),

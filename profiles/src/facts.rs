@@ -4,7 +4,11 @@
 //! machine that is only described (`--kernel 6.12-rt --cpus 8 --memory 16GiB`) few are, and an
 //! expression over the others cannot be evaluated: which is told, and no error.
 
+mod read;
+
 use std::collections::BTreeMap;
+
+pub use read::{MachineError, machine};
 
 use crate::catalogue::Kernel;
 use crate::expression::{Found, Type, Value};

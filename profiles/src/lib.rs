@@ -5,7 +5,9 @@
 //! - [`catalogue`]: what is known of every setting that a profile can name.
 //! - [`expression`]: values, types, and what is computed from facts.
 //! - [`resolution`]: what a profile means for one kernel on one machine.
+//! - [`standard`]: profiles that come with the product.
 //! - [`typing`]: what can be said of expressions without a kernel.
+//! - [`policy`]: when to switch.
 //! - [`script`]: what a script says, without how it is written.
 //! - [`composition`]: profiles with all that they inherit.
 //! - [`facts`]: what can be known about a machine.
@@ -20,8 +22,10 @@ pub mod composition;
 pub mod diagnostic;
 pub mod expression;
 pub mod facts;
+pub mod policy;
 pub mod resolution;
 pub mod script;
+pub mod standard;
 pub mod syntax;
 pub mod typing;
 

@@ -12,9 +12,9 @@ mod place;
 mod safety;
 mod scope;
 mod subject;
-mod wishes;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::collections::BTreeMap;
 
@@ -31,17 +31,17 @@ use wishes::Wishes;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct Request<'a, 'r> {
     /// Where profiles are found.
-    pub library: &'a Library,
+    pub library: &'r Library,
     /// The profile's name.
-    pub profile: &'a str,
+    pub profile: &'r str,
     /// What its parameters are given.
-    pub arguments: &'a Arguments,
+    pub arguments: &'r Arguments,
     /// What is known of the machine.
-    pub facts: &'a Facts,
+    pub facts: &'r Facts,
     /// What the machine has, as far as that is known.
-    pub present: &'a Present,
+    pub present: &'r Present,
     /// What is known of settings.
     pub catalogue: &'a Catalogue,
 }
@@ -144,12 +144,11 @@ impl Resolution<'_> {
 /// # Errors
 /// Only where there is no such profile, or it extends itself; everything else is told in the
 /// resolution.
-pub fn resolve<'a>(request: &Request<'a>) -> Result<Resolution<'a>, Diagnostic> {
+pub fn resolve<'a>(request: &Request<'a, '_>) -> Result<Resolution<'a>, Diagnostic> {
     let family = request.library.family(request.profile)?;
     let mut resolution = Resolution::default();
     let machine = Environment::of(request.facts);
-    let given =
-        parameters(&family, request.arguments, &machine, &mut resolution.diagnostics);
+    let given = parameters(&family, request.arguments, &machine, &mut resolution.diagnostics);
     let environment = machine.with_parameters(&family, given);
     for profile in &family.members {
         for requirement in &profile.requirements {
@@ -195,7 +194,9 @@ fn require(
             let message = match (requirement.of_kernel, requirement.forbids) {
                 (true, _) => format!("profile `{profile}` is not for this kernel"),
                 (false, true) => format!("profile `{profile}` forbids this"),
-                (false, false) => format!("profile `{profile}` requires this, and it does not hold"),
+                (false, false) => {
+                    format!("profile `{profile}` requires this, and it does not hold")
+                }
             };
             let told = Diagnostic::error(codes::REQUIREMENT, span, message);
             resolution.diagnostics.push(told.label(environment.told(&requirement.expression)));

@@ -139,7 +139,10 @@ mod tests {
 
     #[test]
     fn expressions_have_the_types_of_their_places() {
-        assert_eq!(told("profile p { require memory.total }"), ["expected a flag, and this is a size"]);
+        assert_eq!(
+            told("profile p { require memory.total }"),
+            ["expected a flag, and this is a size"]
+        );
         assert_eq!(
             told("profile p { vm.swappiness = 3 if cpus.count }"),
             ["expected a flag, and this is a whole number"]

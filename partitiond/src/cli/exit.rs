@@ -42,6 +42,8 @@ Exit status:
   124  wait: not within the time given
   141  nobody reads standard output any more
 
+  profile has its own: 0 clean, 1 wrong or refused, 2 something would change
+
   exec and console end as the program did: with its own status, or 128+N after signal N;
   125: it could not be tried; 126: it cannot be executed; 127: it was not found.";
 

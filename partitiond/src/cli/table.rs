@@ -1,5 +1,7 @@
 //! The commands and their options. Help, man pages and completions are made from this table.
 
+mod profile;
+
 use std::path::PathBuf;
 
 use boot::units::Bytes;
@@ -9,6 +11,8 @@ use rig::RigName;
 
 use crate::api::SOCKET;
 use crate::cluster::Interval;
+
+pub use profile::{Described, Profile};
 
 /// Divides one Linux machine into partitions and boots a separate, unmodified kernel in each.
 #[derive(Clone, Debug, Parser)]
@@ -131,6 +135,9 @@ pub enum Command {
     /// List, start and stop virtual servers.
     #[command(subcommand)]
     Rig(Rig),
+    /// Check, plan, format and explain KernelScript profiles.
+    #[command(subcommand)]
+    Profile(Profile),
     /// Run the supervisor in the foreground.
     Serve(Serve),
     /// Print completions for a shell.

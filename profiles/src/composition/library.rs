@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diagnostic::{Diagnostic, codes};
-use crate::script::{Guard, Name, Policy, Profile, Script};
+use crate::script::{Guard, Name, Policy, Profile, Script, Target};
 
 /// How many ancestors a profile may have, itself included.
 const MOST_ANCESTORS: usize = 256;
@@ -44,6 +44,30 @@ impl Library {
             self.guards.insert(guard.profile.text.clone(), guard);
         }
         self.policies.extend(script.policies);
+    }
+
+    /// Takes in a script of the standard library: what is there already stays.
+    pub fn add_standard(&mut self, mut script: Script, diagnostics: &mut Vec<Diagnostic>) {
+        script.profiles.retain(|profile| !self.profiles.contains_key(&profile.name.text));
+        script.guards.retain(|guard| !self.guards.contains_key(&guard.profile.text));
+        self.add(script, diagnostics);
+    }
+
+    /// The names of profiles that are spoken of and are not there.
+    pub fn missing(&self) -> BTreeSet<String> {
+        let parents = self.profiles.values().flat_map(|profile| &profile.parents);
+        let guarded = self.guards.values().map(|guard| &guard.profile);
+        let targets = self.targets().filter_map(|target| target.profile.as_ref());
+        let all = parents.chain(guarded).chain(targets).map(|name| name.text.clone());
+        all.filter(|name| !self.profiles.contains_key(name)).collect()
+    }
+
+    /// What policies switch to in this kernel; what a target on another one names is that one's affair.
+    fn targets(&self) -> impl Iterator<Item = &Target> {
+        let all = self.policies.iter().flat_map(|policy| {
+            policy.default.iter().chain(policy.rules.iter().map(|rule| &rule.target))
+        });
+        all.filter(|target| target.kernel.is_none())
     }
 
     /// The profile of a name.
@@ -87,14 +111,8 @@ impl Library {
         for guard in self.guards.values() {
             self.check_name(&guard.profile, diagnostics);
         }
-        let targets = self.policies.iter().flat_map(|policy| {
-            policy.default.iter().chain(policy.rules.iter().map(|rule| &rule.target))
-        });
-        // What a target on another kernel names is that kernel's affair.
-        for target in targets.filter(|target| target.kernel.is_none()) {
-            if let Some(profile) = &target.profile {
-                self.check_name(profile, diagnostics);
-            }
+        for profile in self.targets().filter_map(|target| target.profile.as_ref()) {
+            self.check_name(profile, diagnostics);
         }
         let mut told = BTreeSet::new();
         for profile in self.profiles.values() {

@@ -31,8 +31,7 @@ fn trouble(couple: &Couple, one: &Resolved<'_>, other: &Resolved<'_>) -> Option<
         (Goal::Exactly(one), Goal::Exactly(other)) => Some((one, other)),
         _ => None,
     };
-    let amounts =
-        values.and_then(|(one, other)| Some((one.amount()?, other.amount()?)));
+    let amounts = values.and_then(|(one, other)| Some((one.amount()?, other.amount()?)));
     let (here, there) = (one.origins.first()?.span, other.origins.first()?.span);
     let (name, their) = (&one.name, &other.name);
     let error = |message: String| {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::expressions::expression;
 use super::scope::Environment;
 use super::{Goal, Resolution, Resolved};
-use crate::catalogue::{Class, Kind, Setting};
+use crate::catalogue::{Class, Kind, Order, Setting};
 use crate::composition::Family;
 use crate::diagnostic::{Diagnostic, Span, codes};
 use crate::expression::{Fault, Found, Scope, Value, evaluate, is_in};
@@ -23,7 +23,9 @@ const WAIVABLE: [&str; 2] = ["range", "security"];
 /// Why a file cannot be written by `raw`.
 pub fn raw_path(path: &str) -> Result<(), String> {
     if !ROOTS.iter().any(|root| path.starts_with(root)) {
-        return Err(format!("{path:?} lies outside of /proc/sys and /sys: `raw` writes only there"));
+        return Err(format!(
+            "{path:?} lies outside of /proc/sys and /sys: `raw` writes only there"
+        ));
     }
     let odd = |part: &str| part.is_empty() || part == "." || part == "..";
     if path.len() > 4095 || path.split('/').skip(1).any(odd) || path.chars().any(char::is_control) {
@@ -37,6 +39,34 @@ struct About<'s> {
     value: &'s Value,
     planned: &'s BTreeMap<String, Value>,
     environment: &'s Environment<'s>,
+    /// Modules that settings behind this one need.
+    later_modules: &'s [Value],
+}
+
+impl About<'_> {
+    /// What the kernel will let programs commit when they may not go beyond: CommitLimit with the
+    /// plan's ratio or bytes (mm/util.c, `vm_commit_limit`).
+    fn committed_limit(&self) -> Option<Found> {
+        let fact = |name: &str| match self.environment.facts().find(&path(name)) {
+            Found::Value(value) => value.amount(),
+            _ => None,
+        };
+        let planned = |name: &str| self.planned.get(name).and_then(Value::amount);
+        let base = match (planned("vm.overcommit_kbytes"), planned("vm.overcommit_ratio")) {
+            (Some(bytes), _) if bytes > 0 => Some(bytes),
+            (_, Some(percent)) => {
+                let free = fact("memory.total")? - fact("memory.huge_total").unwrap_or_default();
+                free.checked_mul(percent).map(|share| share / 100)
+            }
+            _ => return None,
+        };
+        let limit = base?.checked_add(fact("memory.swap").unwrap_or_default())?;
+        Some(Found::Value(Value::Quantity(limit, crate::syntax::literal::Dimension::Size)))
+    }
+}
+
+fn path(name: &str) -> Vec<String> {
+    name.split('.').map(str::to_owned).collect()
 }
 
 impl Scope for About<'_> {
@@ -48,6 +78,15 @@ impl Scope for About<'_> {
                     && let Some((_, value)) = parts.iter().find(|(name, _)| name == part)
                 {
                     return Found::Value(value.clone());
+                }
+            }
+            _ => {}
+        }
+        match path.join(".").as_str() {
+            "plan.later_modules" => return Found::Value(Value::List(self.later_modules.to_vec())),
+            "vm.committed_limit" => {
+                if let Some(limit) = self.committed_limit() {
+                    return limit;
                 }
             }
             _ => {}
@@ -80,7 +119,22 @@ pub fn check<'a>(
             _ => None,
         })
         .collect();
+    let modules: Vec<((Order, String), Vec<Value>)> = settings
+        .iter()
+        .map(|resolved| {
+            let (order, name) = super::order(resolved);
+            let modules = resolved.modules.iter().map(|module| Value::word(module)).collect();
+            ((order, name.to_owned()), modules)
+        })
+        .collect();
     for resolved in settings.iter_mut() {
+        let (order, name) = super::order(resolved);
+        let own = (order, name.to_owned());
+        let later_modules: Vec<Value> = modules
+            .iter()
+            .filter(|(other, _)| *other > own)
+            .flat_map(|(_, modules)| modules.clone())
+            .collect();
         let span = resolved.origins.first().map(|origin| origin.span);
         let (Some(span), Some(setting)) = (span, resolved.setting) else { continue };
         let values: Vec<&Value> = match &resolved.goal {
@@ -90,7 +144,8 @@ pub fn check<'a>(
         };
         let mut needs_guard = always_guarded(setting);
         for value in values {
-            let about = About { value, planned: &planned, environment };
+            let about =
+                About { value, planned: &planned, environment, later_modules: &later_modules };
             let mut one = One { setting, name: &resolved.name, span, value, about: &about };
             if one.is_accepted(resolution) {
                 one.is_safe(&mut waivers, resolution);
@@ -106,9 +161,9 @@ pub fn check<'a>(
         let message = format!("`{}` takes a guard", resolved.name);
         let profile = family.members.first().map(|member| member.name.text.as_str());
         resolution.diagnostics.push(
-            Diagnostic::error(codes::NEEDS_GUARD, origin.span, message).label(why.clone()).help(
-                format!("guard {} {{ confirm within 60s }}", profile.unwrap_or("profile")),
-            ),
+            Diagnostic::error(codes::NEEDS_GUARD, origin.span, message)
+                .label(why.clone())
+                .help(format!("guard {} {{ confirm within 60s }}", profile.unwrap_or("profile"))),
         );
     }
     waivers.tell_unused(resolution);
@@ -136,7 +191,8 @@ impl One<'_> {
     /// Whether the kernel takes it, as far as that is known.
     fn is_accepted(&mut self, resolution: &mut Resolution<'_>) -> bool {
         let kernel = &self.about.environment.facts().kernel;
-        let Some(text) = self.setting.accepts.as_ref().and_then(|accepts| accepts.of(kernel)) else {
+        let Some(text) = self.setting.accepts.as_ref().and_then(|accepts| accepts.of(kernel))
+        else {
             return true;
         };
         let accepted = match self.worth(text) {
@@ -273,7 +329,9 @@ impl Waivers {
             if !WAIVABLE.contains(&waiver.class.text.as_str()) {
                 let message = format!("there is no class of danger `{}`", waiver.class.text);
                 let told = Diagnostic::error(codes::WAIVER, waiver.class.span, message);
-                resolution.diagnostics.push(told.help(format!("there are {}", WAIVABLE.join(", "))));
+                resolution
+                    .diagnostics
+                    .push(told.help(format!("there are {}", WAIVABLE.join(", "))));
                 continue;
             }
             let (class, setting) = (waiver.class.text.clone(), waiver.setting.text.clone());
@@ -311,9 +369,16 @@ mod tests {
     fn raw_files_are_the_kernels_own() {
         assert_eq!(raw_path("/proc/sys/vm/something_new"), Ok(()));
         assert_eq!(raw_path("/sys/kernel/mm/ksm/run"), Ok(()));
-        for path in ["/etc/passwd", "/proc/sysrq-trigger", "/proc/sys/../sysrq-trigger", "proc/sys/x",
-            "/proc/sys/a//b", "/proc/sys/a\n", "/proc/sys/", "/sys/./x"]
-        {
+        for path in [
+            "/etc/passwd",
+            "/proc/sysrq-trigger",
+            "/proc/sys/../sysrq-trigger",
+            "proc/sys/x",
+            "/proc/sys/a//b",
+            "/proc/sys/a\n",
+            "/proc/sys/",
+            "/sys/./x",
+        ] {
             assert!(raw_path(path).is_err(), "{path}");
         }
     }

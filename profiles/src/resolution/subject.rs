@@ -48,7 +48,21 @@ pub fn entries<'a>(
     match of {
         None => alone(name, catalogue),
         Some(devices) => {
-            let setting = below(name, devices.kind, catalogue)?;
+            let setting = match below(name, devices.kind, catalogue) {
+                Ok(setting) => setting,
+                // `net { ipv4 { … } }` is about no devices, but the beginning of names.
+                Err(told) if devices.selectors.is_empty() => {
+                    let text = format!("{}.{}", devices.kind.word(), name.text);
+                    let whole = Name { text, span: name.span };
+                    return match alone(&whole, catalogue) {
+                        Err(NoEntry::Wrong(other)) if other.code == codes::UNKNOWN_SETTING => {
+                            Err(told.into())
+                        }
+                        found => found,
+                    };
+                }
+                Err(told) => return Err(told.into()),
+            };
             let selected = selected(devices, present, values)?;
             let entry = |device| Entry { setting, device: Some(device) };
             Ok(selected.into_iter().map(entry).collect())
@@ -86,7 +100,10 @@ fn how_to_select(setting: &Setting) -> String {
     match setting.scope {
         Scope::PerBlock => format!("block \"*\" {{ {last} = … }}"),
         Scope::PerNet if setting.name.contains(".conf.") => {
-            format!("name `all`, `default` or a device: {}", setting.name.replace(".conf.", ".conf.all."))
+            format!(
+                "name `all`, `default` or a device: {}",
+                setting.name.replace(".conf.", ".conf.all.")
+            )
         }
         Scope::PerNet => format!("net \"eth*\" {{ {last} = … }}"),
         Scope::PerIrq => format!("irq {{ {last} = … }}"),
@@ -159,11 +176,14 @@ fn selected(
         match evaluate(selector, values).map_err(|fault| fault.diagnostic())? {
             Value::Text(pattern) => patterns.push(pattern),
             value => match value.to_cpus() {
-                Ok(cpus) if devices.kind != DeviceKind::Block && devices.kind != DeviceKind::Net => {
+                Ok(cpus)
+                    if devices.kind != DeviceKind::Block && devices.kind != DeviceKind::Net =>
+                {
                     patterns.extend(cpus.iter().map(|cpu| cpu.to_string()));
                 }
                 _ => {
-                    let message = format!("expected names of devices, and this is {}", value.type_of());
+                    let message =
+                        format!("expected names of devices, and this is {}", value.type_of());
                     return Err(Diagnostic::error(codes::TYPE, selector.span, message).into());
                 }
             },
@@ -194,7 +214,8 @@ fn selected(
 
 /// Whether a name fits a pattern, in which `*` is any text and `?` any character.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
+    let (pattern, name): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), name.chars().collect());
     let (mut at, mut seen) = (0, 0);
     // Where to go on when the last `*` has to take one more.
     let mut again: Option<(usize, usize)> = None;

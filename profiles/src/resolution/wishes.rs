@@ -36,8 +36,8 @@ struct Wished<'a> {
 
 /// The wishes of a family.
 pub struct Wishes<'a, 'r> {
-    request: &'r Request<'a>,
-    environment: &'r Environment<'a>,
+    request: &'r Request<'a, 'r>,
+    environment: &'r Environment<'r>,
     by_name: BTreeMap<String, Wished<'a>>,
     /// Settings that wait for devices which are not there.
     nobody: Vec<NotApplicable>,
@@ -52,7 +52,7 @@ struct Who<'s> {
 }
 
 impl<'a, 'r> Wishes<'a, 'r> {
-    pub fn new(request: &'r Request<'a>, environment: &'r Environment<'a>) -> Self {
+    pub fn new(request: &'r Request<'a, 'r>, environment: &'r Environment<'r>) -> Self {
         Self { request, environment, by_name: BTreeMap::new(), nobody: Vec::new() }
     }
 
@@ -136,12 +136,11 @@ impl<'a, 'r> Wishes<'a, 'r> {
             Ok(value) => value,
             Err(fault) => return resolution.fault(&fault, || entry.name()),
         };
-        let edits = matches!(
-            who.statement.change,
-            Change::Assign(Assignment::Add | Assignment::Remove, _)
-        );
+        let edits =
+            matches!(who.statement.change, Change::Assign(Assignment::Add | Assignment::Remove, _));
         if edits && !matches!(kind, Kind::Words(_) | Kind::Cpus(_)) {
-            let message = format!("`{}` is not a list: `+=` and `-=` are for lists", entry.setting.name);
+            let message =
+                format!("`{}` is not a list: `+=` and `-=` are for lists", entry.setting.name);
             let told = Diagnostic::error(codes::NOT_A_VALUE, given.span(), message);
             return resolution.diagnostics.push(told);
         }
@@ -226,22 +225,26 @@ impl<'a, 'r> Wishes<'a, 'r> {
         for word in words {
             let Some((setting, rest)) = of_word(self.request.catalogue, word) else {
                 let message = format!("the catalogue does not know `{word}` of the command line");
-                resolution
-                    .diagnostics
-                    .push(Diagnostic::error(codes::UNKNOWN_SETTING, given.span(), message));
+                resolution.diagnostics.push(Diagnostic::error(
+                    codes::UNKNOWN_SETTING,
+                    given.span(),
+                    message,
+                ));
                 continue;
             };
             let Some(value) = setting.kind.parsed(rest) else {
                 let message = format!("`{rest}` is no value of `{}`", setting.name);
                 let told = Diagnostic::error(codes::NOT_A_VALUE, given.span(), message);
-                resolution.diagnostics.push(told.help(format!("it takes {}", setting.kind.wanted())));
+                resolution
+                    .diagnostics
+                    .push(told.help(format!("it takes {}", setting.kind.wanted())));
                 continue;
             };
             let entry = Entry { setting, device: None };
-            let wished = self.by_name.entry(entry.name()).or_insert_with(|| Wished {
-                setting: Some(setting),
-                ..Wished::default()
-            });
+            let wished = self
+                .by_name
+                .entry(entry.name())
+                .or_insert_with(|| Wished { setting: Some(setting), ..Wished::default() });
             wished.assign(who, Wish { value, span: given.span() });
         }
     }
@@ -372,7 +375,8 @@ impl<'a> Wished<'a> {
                 return None;
             }
             None if !self.more.is_empty() || !self.less.is_empty() => {
-                let values = |wishes: &[Wish]| wishes.iter().map(|wish| wish.value.clone()).collect();
+                let values =
+                    |wishes: &[Wish]| wishes.iter().map(|wish| wish.value.clone()).collect();
                 return Some(Goal::Edited { more: values(&self.more), less: values(&self.less) });
             }
             None => {
@@ -415,10 +419,11 @@ fn edited(value: Value, more: &[Wish], less: &[Wish]) -> Value {
             Value::List(kept.collect())
         }
         Value::Cpus(cpus) => {
-            let all = |wishes: &[Wish]| wishes.iter().filter_map(|wish| wish.value.to_cpus().ok());
-            let cpus = all(more).collect::<Vec<_>>().iter().fold(cpus, |sum, next| sum.union(next));
-            let less: Vec<_> = all(less).collect();
-            Value::Cpus(less.iter().fold(cpus, |rest, next| rest.difference(next)))
+            let all = |wishes: &[Wish]| {
+                let cpus = wishes.iter().filter_map(|wish| wish.value.to_cpus().ok());
+                cpus.reduce(|sum, next| sum.union(&next)).unwrap_or_default()
+            };
+            Value::Cpus(cpus.union(&all(more)).difference(&all(less)))
         }
         other => other,
     }
@@ -467,9 +472,14 @@ fn of_word<'a, 'w>(
     match word.split_once('=') {
         Some((key, value)) => {
             let key = format!("{key}=");
-            catalogue.settings().find(|setting| named(setting, &key)).map(|setting| (setting, value))
+            catalogue
+                .settings()
+                .find(|setting| named(setting, &key))
+                .map(|setting| (setting, value))
         }
-        None => catalogue.settings().find(|setting| named(setting, word)).map(|setting| (setting, word)),
+        None => {
+            catalogue.settings().find(|setting| named(setting, word)).map(|setting| (setting, word))
+        }
     }
 }
 
@@ -478,15 +488,20 @@ fn worth(given: &Given, scope: &dyn Scope) -> Result<Value, Fault> {
     match given {
         Given::Expression(expression) => evaluate(expression, scope),
         Given::Record { fields, .. } => {
-            let field = |(name, given): &(Name, Given)| Ok((name.text.clone(), worth(given, scope)?));
+            let field =
+                |(name, given): &(Name, Given)| Ok((name.text.clone(), worth(given, scope)?));
             fields.iter().map(field).collect::<Result<_, _>>().map(Value::Record)
         }
         Given::Words(words, _) => {
-            let words: Result<Vec<_>, _> =
-                words.iter().map(|word| evaluate(word, scope).map(|value| match value {
-                    Value::Text(text) => text,
-                    other => other.to_string(),
-                })).collect();
+            let words: Result<Vec<_>, _> = words
+                .iter()
+                .map(|word| {
+                    evaluate(word, scope).map(|value| match value {
+                        Value::Text(text) => text,
+                        other => other.to_string(),
+                    })
+                })
+                .collect();
             Ok(Value::Text(words?.join(" ")))
         }
     }

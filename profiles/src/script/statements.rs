@@ -28,6 +28,17 @@ impl DeviceKind {
             _ => return None,
         })
     }
+
+    /// The word that begins such a block.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Block => "block",
+            Self::Net => "net",
+            Self::Irq => "irq",
+            Self::Cpus => "cpus",
+            Self::Cgroup => "cgroup",
+        }
+    }
 }
 
 impl Reader {

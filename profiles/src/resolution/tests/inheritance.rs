@@ -33,7 +33,10 @@ fn parents_that_disagree_are_named_unless_the_child_decides() {
     assert!(told[0].contains("`a` sets `vm.swappiness` to 10, and `c` to 20"), "{}", told[0]);
     assert_eq!(told, of("profile p extends c, a {}").told, "whoever is named first");
     assert_eq!(value(&of("profile p extends a, c { vm.swappiness = 15 }"), "vm.swappiness"), "15");
-    assert_eq!(value(&of("profile p extends a, c { default vm.swappiness = 15 }").told_less(), ""), "");
+    assert_eq!(
+        value(&of("profile p extends a, c { default vm.swappiness = 15 }").told_less(), ""),
+        ""
+    );
 }
 
 impl Outcome {
@@ -64,8 +67,21 @@ fn bounds_hold_together() {
 fn two_values_in_one_profile_contradict_each_other_while_both_hold() {
     let told = of("profile p { vm.swappiness = 1; vm.swappiness = 2 }").told;
     assert!(told[0].contains("`p` sets `vm.swappiness` to 1 and to 2"), "{told:?}");
-    let outcome = of("profile p { if memory.total > 64GiB { vm.swappiness = 1 } else { vm.swappiness = 2 } }");
+    let outcome = of(
+        "profile p { if memory.total > 64GiB { vm.swappiness = 1 } else { vm.swappiness = 2 } }",
+    );
     assert_eq!(value(&outcome, "vm.swappiness"), "2");
-    assert_eq!(value(&of("profile p { default vm.swappiness = 1; vm.swappiness = 2 }"), "vm.s"), "2");
-    assert_eq!(value(&of("profile p extends a { vm.swappiness = 1 } profile q extends p { force vm.swappiness = 9 } profile r extends q { vm.swappiness = 3 }"), "vm.s"), "9");
+    assert_eq!(
+        value(&of("profile p { default vm.swappiness = 1; vm.swappiness = 2 }"), "vm.s"),
+        "2"
+    );
+    assert_eq!(
+        value(
+            &of(
+                "profile p extends a { vm.swappiness = 1 } profile q extends p { force vm.swappiness = 9 } profile r extends q { vm.swappiness = 3 }"
+            ),
+            "vm.s"
+        ),
+        "9"
+    );
 }
