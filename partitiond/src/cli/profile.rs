@@ -5,6 +5,9 @@ mod explain;
 mod format;
 mod plan;
 mod scripts;
+mod simulate;
+#[cfg(test)]
+mod tests;
 
 use super::Context;
 use super::exit::Failure;
@@ -23,6 +26,7 @@ pub fn run(context: &Context, command: &Profile) -> Result<(), Failure> {
             plan::run(context, file, profile.as_deref(), machine)
         }
         Profile::Fmt { files, check } => format::run(context, files, *check),
+        Profile::Simulate { file, trace } => simulate::run(context, file, trace),
         Profile::Explain { setting, kernel } => explain::run(context, setting, kernel.as_ref()),
     }
 }

@@ -37,7 +37,7 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
     let mut found = Found { all: kernels.len(), diagnostics: Vec::new() };
     for kernel in &kernels {
         let facts = facts(kernel, machine);
-        for profile in scripts.library.profiles() {
+        for profile in scripts.profiles() {
             let resolution = resolve(&Request {
                 library: &scripts.library,
                 profile: &profile.name.text,
@@ -68,7 +68,7 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
         return output::json(&scripts.reports(&diagnostics));
     }
     scripts.tell(context, &diagnostics);
-    let count = scripts.library.profiles().count();
+    let count = scripts.profiles().count();
     let named: Vec<String> = kernels.iter().map(Kernel::to_string).collect();
     let profiles = if count == 1 { "profile" } else { "profiles" };
     output::text(&format!("{count} {profiles} checked for {}\n", named.join(", ")))

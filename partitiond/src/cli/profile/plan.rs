@@ -87,7 +87,7 @@ pub fn run(
 /// The profile that is meant: the named one, or the only one, or the only one that no other extends.
 fn one(scripts: &Scripts, named: Option<&str>) -> Result<String, Failure> {
     let known: Vec<&str> =
-        scripts.library.profiles().map(|profile| profile.name.text.as_str()).collect();
+        scripts.profiles().map(|profile| profile.name.text.as_str()).collect();
     let wrong = |message: String| {
         Err(Failure::with_status(WRONG, message).hint(format!("there are {}", known.join(", "))))
     };
@@ -98,7 +98,6 @@ fn one(scripts: &Scripts, named: Option<&str>) -> Result<String, Failure> {
         (None, []) => wrong("the script has no profile".to_owned()),
         (None, _) => {
             let parents: Vec<&str> = scripts
-                .library
                 .profiles()
                 .flat_map(|profile| profile.parents.iter().map(|parent| parent.text.as_str()))
                 .collect();

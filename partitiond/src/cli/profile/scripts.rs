@@ -1,14 +1,15 @@
 //! Scripts from files, and the machine that they are for.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use profiles::catalogue::{Catalogue, Kernel};
 use profiles::composition::{Arguments, Library};
 use profiles::diagnostic::report::Report;
-use profiles::diagnostic::{Diagnostic, Source, Sources, render};
+use profiles::diagnostic::{Diagnostic, FileId, Source, Sources, render};
 use profiles::expression::{Expression, Found, Scope, evaluate};
 use profiles::facts::Facts;
-use profiles::script::Script;
+use profiles::script::{Profile, Script};
 use profiles::syntax::parse_expression;
 use profiles::{standard, typing};
 
@@ -22,25 +23,38 @@ pub struct Scripts {
     pub sources: Sources,
     pub library: Library,
     pub diagnostics: Vec<Diagnostic>,
+    /// The files that were named; those of the standard library are not among them.
+    own: BTreeSet<FileId>,
 }
 
 impl Scripts {
     /// Reads files.
     pub fn read(files: &[impl AsRef<Path>]) -> Result<Self, Failure> {
-        let mut scripts =
-            Self { sources: Sources::new(), library: Library::default(), diagnostics: Vec::new() };
+        let mut scripts = Self {
+            sources: Sources::new(),
+            library: Library::default(),
+            diagnostics: Vec::new(),
+            own: BTreeSet::new(),
+        };
         for file in files {
             let source = Source::read(file.as_ref()).map_err(|error| Failure::of(&error))?;
             let text = source.clone();
-            let read = Script::read(scripts.sources.add(source), text.text());
+            let file = scripts.sources.add(source);
+            scripts.own.insert(file);
+            let read = Script::read(file, text.text());
             scripts.diagnostics.extend(read.diagnostics);
             scripts.library.add(read.script, &mut scripts.diagnostics);
         }
-        let Self { sources, library, diagnostics } = &mut scripts;
+        let Self { sources, library, diagnostics, .. } = &mut scripts;
         standard::complete(library, sources, diagnostics);
         scripts.library.check(&mut scripts.diagnostics);
         typing::check(&scripts.library, &mut scripts.diagnostics);
         Ok(scripts)
+    }
+
+    /// The profiles of the files that were named.
+    pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
+        self.library.profiles().filter(|profile| self.own.contains(&profile.name.span.file))
     }
 
     /// Whether something has to be mended before anything can be resolved.

@@ -39,6 +39,14 @@ pub enum Profile {
         #[arg(long)]
         check: bool,
     },
+    /// Replay recorded signals, and tell when a script's policy would have switched, and why.
+    Simulate {
+        /// The script, with one policy.
+        file: PathBuf,
+        /// The signals: a table whose first line is `time, psi.io.full.avg10`, for example.
+        #[arg(long, value_name = "TRACE")]
+        trace: PathBuf,
+    },
     /// Tell what a setting does, where it is, and what is safe.
     Explain {
         /// The setting: `vm.dirty`.
