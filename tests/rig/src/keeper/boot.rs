@@ -124,6 +124,8 @@ async fn boot(
     };
     // Enough for what is in the pipe; a machine that talks on is cut short.
     let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+    // Whoever hears of the failure finds nothing left of the machine. It may have ended by itself.
+    let _ = machine.qemu.kill().await;
     Err(failure)
 }
 
