@@ -48,12 +48,13 @@
 //! settings of a kernel end with it, so what was unfinished then is put away, never "rolled back" onto a
 //! kernel that has begun with its own defaults.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod compare;
 pub mod engine;
 pub mod journal;
 pub mod plan;
+pub mod sandbox;
 pub mod store;
 pub mod sys;
 

@@ -26,6 +26,13 @@ pub trait Store {
     /// What the kernel said. **The state may have changed all the same.**
     fn write(&mut self, target: &Target, value: &str) -> Result<(), StoreError>;
 
+    /// Writes a value, and reads it back if that succeeded.
+    fn change(&mut self, target: &Target, value: &str) -> Changed {
+        let written = self.write(target, value);
+        let read = written.is_ok().then(|| self.read(target));
+        Changed { written, read }
+    }
+
     /// Reads several; as many answers as targets, in their order.
     fn read_all(&mut self, targets: &[Target]) -> Vec<Result<String, StoreError>> {
         targets.iter().map(|target| self.read(target)).collect()
@@ -53,6 +60,15 @@ pub trait Store {
     fn confinement(&self) -> Option<Confinement> {
         None
     }
+}
+
+/// What came of writing a value and reading it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Whether it was written.
+    pub written: Result<(), StoreError>,
+    /// What is read then, if it was.
+    pub read: Option<Result<String, StoreError>>,
 }
 
 /// How the process is confined that writes.

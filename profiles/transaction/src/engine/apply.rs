@@ -12,7 +12,7 @@ use super::{Engine, now};
 use crate::compare::{Compare, Verdict};
 use crate::journal::{Begin, Committed, JournalError, Reading, Record, State, Storage};
 use crate::plan::{Class, Plan, PlanError, Step, Target};
-use crate::store::{Store, StoreError};
+use crate::store::{Changed, Store, StoreError};
 
 /// Why a plan is not in force.
 #[derive(Debug, Error)]
@@ -263,18 +263,21 @@ impl<'a> Run<'a> {
             report.outcome = Outcome::Failed;
         });
         let setting = || step.setting.clone();
-        store
-            .write(&step.target, &step.new)
-            .map_err(|error| Cause::Write { setting: setting(), error })?;
-        let mut read = None;
-        let mut verdict = Verdict::Holds;
-        if step.compare != Compare::WriteOnly {
-            let back = store
-                .read(&step.target)
-                .map_err(|error| Cause::ReadBack { setting: setting(), error })?;
-            verdict = step.compare.judge(&step.new, &back, before);
-            read = Some(back);
-        }
+        let changed = match step.compare {
+            Compare::WriteOnly => {
+                Changed { written: store.write(&step.target, &step.new), read: None }
+            }
+            _ => store.change(&step.target, &step.new),
+        };
+        changed.written.map_err(|error| Cause::Write { setting: setting(), error })?;
+        let read = changed
+            .read
+            .transpose()
+            .map_err(|error| Cause::ReadBack { setting: setting(), error })?;
+        let verdict = match &read {
+            Some(read) => step.compare.judge(&step.new, read, before),
+            None => Verdict::Holds,
+        };
         self.report(at, |report| {
             report.read.clone_from(&read);
             report.nanoseconds = report.nanoseconds.saturating_add(nanoseconds(start));

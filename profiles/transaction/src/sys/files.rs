@@ -27,17 +27,19 @@ pub struct Files {
     base: Option<PathBuf>,
     /// Directories of the roots, once they are open.
     open: [Option<OwnedFd>; COUNT],
+    /// Room for what is read.
+    room: Vec<u8>,
 }
 
 impl Files {
     /// The running kernel's.
     pub fn of_kernel() -> Self {
-        Self { base: None, open: Default::default() }
+        Self { base: None, open: Default::default(), room: Vec::new() }
     }
 
     /// Plain files in a directory that stands in for `/`, for tests and measurements.
     pub fn beneath(base: impl Into<PathBuf>) -> Self {
-        Self { base: Some(base.into()), open: Default::default() }
+        Self { base: Some(base.into()), open: Default::default(), room: Vec::new() }
     }
 
     /// Opens a file beneath its root. The kernel itself refuses whatever leads out of it, by `..`,
@@ -133,8 +135,13 @@ impl Store for Files {
         loop {
             let mut file = self.open(path, OFlag::O_RDONLY)?;
             check_kind(&file)?;
-            if let Some(bytes) = read_within(&mut file, room)? {
-                return text_of(bytes);
+            self.room.resize(room, 0);
+            if let Some(bytes) = read_within(&mut file, &mut self.room)? {
+                let text = text_of(bytes);
+                // What few values need is not kept for all.
+                self.room.truncate(ROOM);
+                self.room.shrink_to(ROOM);
+                return text;
             }
             if room > MAX_VALUE {
                 return Err(StoreError::TooLong(MAX_VALUE));
@@ -178,16 +185,12 @@ fn check_kind(file: &File) -> Result<(), StoreError> {
     if file.metadata()?.is_file() { Ok(()) } else { Err(StoreError::NotAFile) }
 }
 
-/// Reads to the end; none where there may be more than fits into `room`.
-pub(crate) fn read_within(file: &mut File, room: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = vec![0; room];
+/// Reads to the end; none where there may be more than there is room for.
+fn read_within<'a>(file: &mut File, room: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
     let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+    while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
         match file.read(rest) {
-            Ok(0) => {
-                bytes.truncate(filled);
-                return Ok(Some(bytes));
-            }
+            Ok(0) => return Ok(room.get(..filled)),
             Ok(count) => filled += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
@@ -197,19 +200,17 @@ pub(crate) fn read_within(file: &mut File, room: usize) -> io::Result<Option<Vec
 }
 
 /// The text of a value, without the line feed at its end.
-pub(crate) fn text_of(mut bytes: Vec<u8>) -> Result<String, StoreError> {
-    if bytes.last() == Some(&b'\n') {
-        bytes.pop();
-    }
-    if bytes.len() > MAX_VALUE {
+fn text_of(bytes: &[u8]) -> Result<String, StoreError> {
+    let text = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if text.len() > MAX_VALUE {
         return Err(StoreError::TooLong(MAX_VALUE));
     }
-    String::from_utf8(bytes).map_err(|_| StoreError::NotText)
+    std::str::from_utf8(text).map(str::to_owned).map_err(|_| StoreError::NotText)
 }
 
 /// Writes a line in one call: each call is one value to the kernel, so a rest cannot be sent after it.
 /// The line feed makes an empty value one that is written at all.
-pub(crate) fn write_once(file: &mut File, value: &str) -> Result<(), StoreError> {
+fn write_once(file: &mut File, value: &str) -> Result<(), StoreError> {
     let line = format!("{value}\n");
     loop {
         match file.write(line.as_bytes()) {
