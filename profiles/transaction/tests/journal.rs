@@ -212,3 +212,16 @@ fn the_way_back_says_what_it_needs() {
     // In another boot there is nothing to be done.
     assert!(Unrecovered::open(disk, machine(2)).unwrap().reach().unwrap().is_empty());
 }
+
+/// A fuzzer that begins with rubbish finds little else.
+#[test]
+fn the_fuzzers_seeds_are_what_they_should_be() {
+    let whole = include_bytes!("../../../tests/fuzz/seeds/journal/whole");
+    let entry = decode(&whole[1..]).unwrap();
+    assert_eq!((entry.state, entry.torn), (State::Undoing, false));
+    let torn = include_bytes!("../../../tests/fuzz/seeds/journal/torn");
+    let entry = decode(&torn[1..]).unwrap();
+    assert_eq!((entry.state, entry.torn), (State::Committed, true));
+    let plan = include_bytes!("../../../tests/fuzz/seeds/journal/plan");
+    assert_eq!(transaction::Plan::from_json(&plan[1..]).unwrap().steps.len(), 4);
+}
