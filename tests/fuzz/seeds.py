@@ -6,9 +6,11 @@ The same bytes every time. Crash inputs that were found stand beside them as `fo
 
 import gzip
 import io
+import json
 import lzma
 import struct
 import tarfile
+import zlib
 from pathlib import Path
 
 SEEDS = Path(__file__).parent / "seeds"
@@ -198,6 +200,42 @@ def packages():
     yield "versions", b"1.0~rc1-1\n1:1.10-1~bpo12+1\n1.0+x-1\n"
 
 
+def journals():
+    def step(path, new, **more):
+        origin = {"profile": "p", "file": "p.ks", "line": 3}
+        return {"setting": path.rsplit("/", 1)[1], "target": {"file": path}, "new": new, "origin": origin, **more}
+
+    ratio = {"setting": "dirty_ratio", "target": {"file": "/proc/sys/vm/dirty_ratio"}}
+    twin = {"how": {"twin": {"twin": ratio, "unset": "0", "nudge": "1"}}}
+    steps = [
+        step("/proc/sys/vm/swappiness", "10", old="60"),
+        step("/proc/sys/vm/dirty_bytes", "1048576", undo=twin),
+        step("/sys/kernel/mm/transparent_hugepage/enabled", "never", compare="bracketed", undo={"also": [ratio]}),
+        step("/proc/sys/vm/drop_caches", "1", compare="write_only", undo={"how": "nothing"}, **{"class": "action"}),
+    ]
+    plan = {"version": 1, "profile": "p", "steps": steps}
+    reads = [{"value": "60"}, {"value": "0"}, {"value": "always [madvise] never"}, "write_only", {"value": "20"}]
+    targets = [one["target"] for one in steps] + [ratio["target"]]
+    compares = [one.get("compare", "same") for one in steps] + ["same"]
+    held = [
+        {"setting": "s", "target": target, "compare": compare, "before": before}
+        for target, compare, before in zip(targets, compares, reads)
+    ]
+    begin = {"boot": "b", "when": 1, "plan": plan, "held": held}
+    committed = {"written": [0, 1], "after": reads}
+    bodies = [json.dumps(body, separators=(",", ":")).encode() for body in [begin, committed, {"keep": [0]}]]
+    whole, loose = b"", b""
+    for kind, body in enumerate(bodies, 1):
+        sized = struct.pack("<I", len(body))
+        sum = zlib.crc32(bytes([kind]) + sized + body)
+        whole += b"PTJ\1" + bytes([kind, 0, 0, 0]) + sized + struct.pack("<I", sum) + body
+        loose += struct.pack("<BH", kind - 1, len(body)) + body
+    yield "whole", b"\0" + whole
+    yield "torn", b"\0" + whole[:-5]
+    yield "records", b"\1" + loose
+    yield "plan", b"\2" + json.dumps(plan, separators=(",", ":")).encode()
+
+
 CLUSTER = b"""// One machine, two kernels.
 Cluster(
     host: (cpus: "0-1", memory: "1GiB"),
@@ -236,6 +274,7 @@ def main():
         "frames": frames,
         "rings": rings,
         "packages": packages,
+        "journal": journals,
     }
     for target, inputs in generators.items():
         for name, contents in inputs():

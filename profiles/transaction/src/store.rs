@@ -1,0 +1,130 @@
+//! Where settings are: one seam between the engine and the kernel, or a model of one.
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::plan::{Reach, Target};
+
+/// Something that settings can be read from and written to.
+pub trait Store {
+    /// Whether this store can read and write a target of this kind.
+    fn reaches(&self, target: &Target) -> bool;
+
+    /// Reads a value, without the line feed at its end.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Absent`] where there is no such setting, else what went wrong.
+    fn read(&mut self, target: &Target) -> Result<String, StoreError>;
+
+    /// Writes a value, whole and at once.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel said. **The state may have changed all the same.**
+    fn write(&mut self, target: &Target, value: &str) -> Result<(), StoreError>;
+
+    /// Writes a value, and reads it back if that succeeded.
+    fn change(&mut self, target: &Target, value: &str) -> Changed {
+        let written = self.write(target, value);
+        let read = written.is_ok().then(|| self.read(target));
+        Changed { written, read }
+    }
+
+    /// Reads several; as many answers as targets, in their order.
+    fn read_all(&mut self, targets: &[Target]) -> Vec<Result<String, StoreError>> {
+        targets.iter().map(|target| self.read(target)).collect()
+    }
+
+    /// The one name of a target that has several: `/sys/block/vda/…` is a link.
+    ///
+    /// # Errors
+    ///
+    /// As for reading.
+    fn canonical(&mut self, target: &Target) -> Result<Target, StoreError> {
+        Ok(target.clone())
+    }
+
+    /// Told before anything is read or written what will be.
+    ///
+    /// # Errors
+    ///
+    /// Where the store cannot confine itself to that.
+    fn prepare(&mut self, _reach: &[Reach]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// How the writer is confined; none where it is not a process of its own.
+    fn confinement(&self) -> Option<Confinement> {
+        None
+    }
+}
+
+/// What came of writing a value and reading it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// Whether it was written.
+    pub written: Result<(), StoreError>,
+    /// What is read then, if it was.
+    pub read: Option<Result<String, StoreError>>,
+}
+
+/// How the process is confined that writes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Confinement {
+    /// The version of Landlock's interface that is in force, or why there is none: Linux 5.10 lacks it.
+    pub landlock: Result<u32, String>,
+    /// Whether a filter of system calls is in force, or why not.
+    pub seccomp: Result<(), String>,
+}
+
+/// Why a setting could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreError {
+    /// No such setting.
+    #[error("this kernel has no such setting")]
+    Absent,
+    /// The kernel refused.
+    #[error("the kernel says: {}", io::Error::from_raw_os_error(*.0))]
+    Kernel(i32),
+    /// Only part of the value was taken.
+    #[error("the kernel took {taken} of {bytes} bytes")]
+    Short {
+        /// What it took.
+        taken: usize,
+        /// What it was given, with the line feed.
+        bytes: usize,
+    },
+    /// More than a value may have.
+    #[error("the value is longer than {0} bytes")]
+    TooLong(usize),
+    /// Not UTF-8.
+    #[error("the value is no text")]
+    NotText,
+    /// Not a file that can hold a setting.
+    #[error("there is something else than a file of a setting at this path")]
+    NotAFile,
+    /// Another file system than there should be.
+    #[error("{0}")]
+    NotMounted(String),
+    /// A kind of target that this store does not know, or a path outside its roots.
+    #[error("nothing here can reach it")]
+    OutOfReach,
+    /// The process that should have done it did not.
+    #[error("the writing process failed: {0}")]
+    Writer(String),
+}
+
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            // ENOENT; ENODEV and ENXIO where the device is gone.
+            Some(2 | 6 | 19) => Self::Absent,
+            Some(errno) => Self::Kernel(errno),
+            None => Self::Writer(error.to_string()),
+        }
+    }
+}
