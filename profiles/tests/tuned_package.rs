@@ -13,7 +13,7 @@ use images::debian::PackageSource;
 use images::progress::Progress;
 use images::store::Store;
 use images::tree::Tree;
-use profiles::catalogue::{Catalogue, Flavour, Kernel};
+use profiles::catalogue::{Catalogue, Kernel};
 use profiles::composition::{Arguments, Library};
 use profiles::diagnostic::{Source, Sources, render};
 use profiles::facts::Facts;
@@ -22,6 +22,18 @@ use profiles::resolution::{Present, Request, resolve};
 use profiles::script::Script;
 use profiles::syntax::{fmt, parse};
 use profiles::{standard, typing};
+
+const KERNELS: [&str; 9] = [
+    "5.10-cloud",
+    "6.1-cloud",
+    "6.1-generic",
+    "6.1-rt",
+    "6.12-cloud",
+    "6.12-generic",
+    "6.12-rt",
+    "7.2-cloud",
+    "7.2-rt",
+];
 
 struct Silent;
 
@@ -38,9 +50,9 @@ fn unpacked(into: &Path) -> Vec<PathBuf> {
     let packages = PackageSource::new(Store::default_cache().expect("HOME is set").join("apt"));
     let suite = packages.system_suite().expect("the tests run on Debian");
     let fetched = packages.fetch("tuned", &suite, &Silent).expect("tuned is fetched");
-    let package = fetched.iter().find(|path| path.to_string_lossy().contains("/tuned_")).unwrap();
+    let package = fetched.iter().find(|package| package.name == "tuned").unwrap();
     let mut tree = Tree::new(None).unwrap();
-    let data = images::debian::deb::data(fs::File::open(package).unwrap()).unwrap();
+    let data = images::debian::deb::data(fs::File::open(&package.path).unwrap()).unwrap();
     images::archive::read(data, &mut tree, images::archive::Whiteouts::Plain, &|_| true).unwrap();
     let files: Vec<String> = tree
         .entries()
@@ -71,7 +83,7 @@ fn checked(imported: &Imported) -> String {
     standard::complete(&mut library, &mut sources, &mut diagnostics);
     library.check(&mut diagnostics);
     typing::check(&library, &mut diagnostics);
-    for kernel in ["6.1-cloud", "6.1-generic", "6.1-rt", "6.12-cloud", "6.12-generic", "6.12-rt"] {
+    for kernel in KERNELS {
         let kernel: Kernel = kernel.parse().unwrap();
         let facts = Facts::of_kernel(kernel).with_cpus(8).with_memory(16 << 30);
         for profile in &imported.profiles {

@@ -20,7 +20,7 @@ const SAME: &[(&str, &str)] = &[
 pub(super) fn lines(name: &str, group: &str, file: &str, entry: &Entry) -> Result<Lines, Obstacle> {
     let unit = group.trim_matches('/').rsplit('/').next().unwrap_or_default();
     let section = match unit.rsplit_once('.') {
-        Some((stem, _)) if stem.is_empty() => None,
+        Some(("", _)) => None,
         Some((_, "slice")) => Some("Slice"),
         Some((_, "service")) => Some("Service"),
         Some((_, "scope")) => Some("Scope"),

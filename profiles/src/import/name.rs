@@ -60,6 +60,17 @@ pub fn comment(text: &str) -> String {
     text.chars().map(|char| if is_visible(char) { char } else { '\u{b7}' }).collect()
 }
 
+/// What a source says, for a remark: its beginning, on one line.
+pub fn shortened(text: &str) -> String {
+    const LONGEST: usize = 120;
+    let text: Vec<&str> = text.split_whitespace().collect();
+    let text = comment(&text.join(" "));
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
 /// Whether a character is what it seems: the rule of the script's own lexer.
 fn is_visible(char: char) -> bool {
     let hidden = matches!(char,

@@ -122,7 +122,7 @@ fn read(
                     return Err(Problem::TooMuch { path: path.clone(), most, what }.into());
                 }
                 Ok(Some(Line::Assigns { path, value })) => {
-                    let said = crate::diagnostic::quoted(text.trim());
+                    let said = name::shortened(text);
                     let origin = Origin { at, owner: profile.to_owned(), said };
                     assignments.push(Assignment { path, value, origin });
                 }

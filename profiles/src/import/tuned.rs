@@ -232,7 +232,7 @@ impl Defined {
                 let origin = Origin {
                     at: entry.at.clone(),
                     owner: include.origin.owner.clone(),
-                    said: crate::diagnostic::quoted(&format!("{} = {}", entry.name, entry.value)),
+                    said: name::shortened(&format!("{} = {}", entry.name, entry.value)),
                 };
                 let setting = Setting { name: entry.name, value: entry.value, origin };
                 let Some(text) = self.expanded(&setting, errors) else { continue };

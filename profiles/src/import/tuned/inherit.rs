@@ -57,10 +57,15 @@ pub fn inherit(
         };
     }
     let needed = |item: &&Item| {
+        let own = item.origin.owner == profile.name;
+        if !in_force(item) {
+            return own;
+        }
         let said = inherited.get(&item.subject).map(Vec::as_slice).unwrap_or_default();
         let same = |other: &&&Item| other.change == item.change && other.weak == item.weak;
         let all_say_it = !said.is_empty() && said.iter().all(|other| same(&other));
-        item.origin.owner == profile.name || !all_say_it
+        let restates = own && matches!(item.subject, Subject::Setting(..) | Subject::Raw(_));
+        restates || !all_say_it
     };
     Inherited {
         parents: parents.iter().map(|(name, _)| (*name).to_owned()).collect(),
@@ -71,7 +76,9 @@ pub fn inherit(
 
 /// Whether a parent's statement and the child's come to what the child says alone.
 fn composes(parent: &Item, child: Option<&Item>, in_force: bool) -> bool {
-    let Some(child) = child else { return false };
+    // What a parent requires, its children do too.
+    let requires = matches!(parent.subject, Subject::Requirement(_));
+    let Some(child) = child else { return requires };
     if parent.change == child.change && parent.weak == child.weak {
         return true;
     }

@@ -172,7 +172,9 @@ impl Reader<'_> {
 mod tests {
     use super::*;
 
-    fn sections(text: &str) -> (Vec<(String, Vec<(String, String)>)>, usize) {
+    type Pairs = Vec<(String, String)>;
+
+    fn sections(text: &str) -> (Vec<(String, Pairs)>, usize) {
         let mut errors = ImportError::default();
         let file: Arc<Path> = Path::new("tuned.conf").into();
         let sections = read(&file, text, true, &mut errors);
@@ -182,7 +184,7 @@ mod tests {
         (sections.into_iter().map(section).collect(), errors.problems.len())
     }
 
-    fn one(text: &str) -> Vec<(String, String)> {
+    fn one(text: &str) -> Pairs {
         let (sections, errors) = sections(&format!("[a]\n{text}"));
         assert_eq!(errors, 0, "{text}");
         sections.into_iter().flat_map(|(_, entries)| entries).collect()

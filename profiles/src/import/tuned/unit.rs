@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::ini::{self, Entry, Section};
 use crate::import::error::ImportError;
 use crate::import::item::Origin;
+use crate::import::name;
 use crate::import::remark::Place;
 
 /// An option, and where it stands.
@@ -68,12 +69,7 @@ pub fn names(text: &str) -> Vec<String> {
 
 /// What stands in a line, with its section.
 fn origin(entry: &Entry, section: &str, owner: &str) -> Origin {
-    let value = entry.value.replace('\n', " ");
-    let value = match value.chars().count() {
-        0..=120 => value,
-        _ => format!("{}…", value.chars().take(120).collect::<String>()),
-    };
-    let said = format!("[{}] {} = {value}", crate::diagnostic::quoted(section), entry.name);
+    let said = name::shortened(&format!("[{section}] {} = {}", entry.name, entry.value));
     Origin { at: entry.at.clone(), owner: owner.to_owned(), said }
 }
 
@@ -125,7 +121,7 @@ impl Profile {
 
 impl Unit {
     fn of(section: Section, profile: &Profile) -> Self {
-        let said = format!("[{}]", crate::diagnostic::quoted(&section.name));
+        let said = name::shortened(&format!("[{}]", section.name));
         let origin = Origin { at: section.at, owner: profile.name.clone(), said };
         let mut unit = Self {
             kind: section.name.clone(),
