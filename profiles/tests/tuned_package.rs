@@ -16,6 +16,7 @@ use images::tree::Tree;
 use profiles::catalogue::{Catalogue, Kernel};
 use profiles::composition::{Arguments, Library};
 use profiles::diagnostic::{Source, Sources, render};
+use profiles::expression::{Cpus, Value};
 use profiles::facts::Facts;
 use profiles::import::{Disk, Fate, Imported, Options, import};
 use profiles::resolution::{Present, Request, resolve};
@@ -73,6 +74,30 @@ fn unpacked(into: &Path) -> Vec<PathBuf> {
     profiles
 }
 
+/// A machine of which more is known than its size.
+fn known(mut facts: Facts) -> Facts {
+    for (name, value) in [
+        ("memory.available", Value::bytes(12 << 30)),
+        ("memory.committed", Value::bytes(4 << 30)),
+        ("memory.huge_page", Value::bytes(2 << 20)),
+        ("memory.huge_total", Value::bytes(0)),
+        ("memory.huge_free", Value::bytes(0)),
+        ("tasks.maximum", Value::Number(3000)),
+        ("tasks.running", Value::Number(300)),
+        ("tasks.realtime_on_shared_cpus", Value::Flag(false)),
+        ("kernel.boots_partitions", Value::Flag(false)),
+        ("kernel.lockdown", Value::Flag(false)),
+        ("net.routes", Value::Flag(false)),
+        ("boot.isolated", Value::Cpus(Cpus::new())),
+        ("boot.nohz_full", Value::Cpus(Cpus::new())),
+        ("cpus.isolated", Value::Cpus(Cpus::new())),
+        ("vm.committed_limit", Value::bytes(8 << 30)),
+    ] {
+        facts.know(name, value);
+    }
+    facts
+}
+
 /// Everything that `check` has against a script, on every kernel that matters.
 fn checked(imported: &Imported) -> String {
     let mut sources = Sources::new();
@@ -85,13 +110,17 @@ fn checked(imported: &Imported) -> String {
     typing::check(&library, &mut diagnostics);
     for kernel in KERNELS {
         let kernel: Kernel = kernel.parse().unwrap();
-        let facts = Facts::of_kernel(kernel).with_cpus(8).with_memory(16 << 30);
-        for profile in &imported.profiles {
+        let described = Facts::of_kernel(kernel).with_cpus(8).with_memory(16 << 30);
+        let known = known(described.clone());
+        for (facts, profile) in [&described, &known]
+            .into_iter()
+            .flat_map(|facts| imported.profiles.iter().map(move |it| (facts, it)))
+        {
             let request = Request {
                 library: &library,
                 profile,
                 arguments: &Arguments::new(),
-                facts: &facts,
+                facts,
                 present: &Present::default(),
                 catalogue: Catalogue::built_in().unwrap(),
             };

@@ -105,7 +105,7 @@ pub enum Problem {
     },
     /// variables that grow without end
     #[error(
-        "{at}: `{name}` grows beyond {most} bytes as its variables are put in: define them shorter"
+        "{at}: `{name}` grows beyond {most} bytes, or calls too many functions, as its variables are put in: define them shorter"
     )]
     Expansion {
         /// Where it is defined.

@@ -1,9 +1,14 @@
 //! What a file of the kernel is given, as a typed value.
 
 use super::literal;
-use crate::catalogue::{Kind, Setting};
+use crate::catalogue::{CpuForm, Kind, Setting};
 use crate::diagnostic::quoted;
-use crate::expression::Value;
+use crate::expression::{Cpus, Value};
+
+/// Linux has at most 8192 CPUs on x86-64: so many digits, with commas, are a mask of them.
+const LONGEST_MASK: usize = 2048 + 256;
+/// The highest number of a CPU.
+const HIGHEST_CPU: u32 = 8191;
 
 /// A value for a setting.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +51,8 @@ pub fn typed(setting: &Setting, text: &str, numbers: Numbers) -> Result<Typed, S
             });
             today.map(|today| Value::word(today))
         }
+        Kind::Cpus(CpuForm::List) => cpus(&decimal).map(Value::Cpus),
+        Kind::Cpus(CpuForm::Mask) if decimal.len() > LONGEST_MASK => None,
         kind => kind.parsed(&decimal),
     };
     let no_value = || {
@@ -54,6 +61,20 @@ pub fn typed(setting: &Setting, text: &str, numbers: Numbers) -> Result<Typed, S
     let value = kind.typed(&parsed.ok_or_else(no_value)?).map_err(|_| no_value())?;
     let text = literal::of(kind, &value).ok_or_else(no_value)?;
     Ok(Typed { value, text, note })
+}
+
+/// The CPUs of a list, `0-3,8`, in which none is named over and over: each part costs as much as it has.
+pub fn cpus(text: &str) -> Option<Cpus> {
+    let mut named = 0_u32;
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        named = named.checked_add(last.checked_sub(first)?)?.checked_add(1)?;
+        if last > HIGHEST_CPU || named > 4 * HIGHEST_CPU {
+            return None;
+        }
+    }
+    Cpus::of_list(text)
 }
 
 /// The text with all its numbers in decimal. Only of kinds that are made of numbers.

@@ -117,7 +117,7 @@ fn read(
             let at = Place::new(&file, number);
             match line::read(text) {
                 Ok(None) => {}
-                Ok(Some(Line::Assigns { .. })) if assignments.len() >= MOST_ASSIGNMENTS => {
+                Ok(Some(_)) if assignments.len() + excluded.len() >= MOST_ASSIGNMENTS => {
                     let (most, what) = (MOST_ASSIGNMENTS, "assignments");
                     return Err(Problem::TooMuch { path: path.clone(), most, what }.into());
                 }

@@ -269,6 +269,8 @@ fn long_lines_and_many_end() {
     let imported = sysctl(&long);
     assert_eq!(imported.written, []);
     assert!(imported.script.len() < 10_000);
+    let cpus = sysctl(&format!("kernel.watchdog_cpumask = {}\n", "0-8191,".repeat(100_000)));
+    assert_eq!(cpus.written, []);
     let many = "vm.swappiness = 1\n".repeat(20_000);
     let files = Memory::new(&[("/x.conf", &many)]);
     assert!(refusal(&files, "/x.conf").contains("more than 8192 assignments"));

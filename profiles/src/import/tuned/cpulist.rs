@@ -2,6 +2,10 @@
 
 use super::symbols::{CpuExpression, Symbol, Symbols};
 use crate::expression::Cpus;
+use crate::import::kernel_text;
+
+/// Longer lists name CPUs twice, or more than there can be.
+const MOST_PARTS: usize = 8192;
 
 /// A list: CPUs by number, or an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +19,9 @@ impl CpuList {
     /// part. Parts that only the machine knows are united with the others.
     pub fn read(text: &str, symbols: &Symbols) -> Option<Self> {
         let text = text.trim_matches(['\'', '"']);
+        if text.split(',').count() > MOST_PARTS {
+            return None;
+        }
         let (mut cpus, mut without) = (Cpus::new(), Cpus::new());
         let mut unknown: Option<CpuExpression> = None;
         let mut mask: Option<String> = None;
@@ -62,7 +69,7 @@ impl CpuList {
 }
 
 fn of_list(part: &str) -> Option<Cpus> {
-    Cpus::of_list(&part.split('-').map(str::trim).collect::<Vec<_>>().join("-"))
+    kernel_text::cpus(&part.split('-').map(str::trim).collect::<Vec<_>>().join("-"))
 }
 
 /// CPUs of a mask in hexadecimal, of at most 8192 bits.

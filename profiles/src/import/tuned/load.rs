@@ -118,7 +118,13 @@ impl Loader<'_> {
         };
         self.loaded.remarks.append(&mut variables.remarks);
         let mut parents: Vec<String> = Vec::new();
-        for name in names(&text) {
+        let included = names(&text);
+        if included.len() > MOST {
+            let what = "profiles";
+            self.errors.push(Problem::TooMuch { path: file.to_owned(), most: MOST, what });
+            return parents;
+        }
+        for name in included {
             if let Some(why) = variables.symbols.unknown(&name) {
                 self.loaded.remarks.push(include.origin.left_out(why));
                 continue;

@@ -25,6 +25,9 @@ use crate::import::kernel_text::Numbers;
 use crate::import::remark::{Fate, Remark};
 use crate::resolution::subject::matches;
 
+/// More devices are not selected by one section.
+const MOST_DEVICES: usize = 64;
+
 /// The value of an option.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Worth {
@@ -287,6 +290,9 @@ impl<'a> Lowering<'a> {
         let text = self.known(&text)?;
         let words = text.split([' ', ',', '\n']).map(str::trim).filter(|word| !word.is_empty());
         let mut patterns: Vec<String> = words.map(str::to_owned).collect();
+        if patterns.len() > MOST_DEVICES {
+            return Err(format!("it names more than {MOST_DEVICES} devices"));
+        }
         if let Some(not) = patterns.iter().find(|word| word.starts_with('!')) {
             return Err(format!("all devices but `{not}`: scripts cannot leave any out"));
         }

@@ -1,5 +1,6 @@
 //! Profiles of TuneD as their files have them: units with options.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub struct Unit {
     /// Whether it takes the place of the parents' unit instead of adding to it.
     pub replace: bool,
     /// Options of the parents that go.
-    pub drop: Vec<String>,
+    pub drop: BTreeSet<String>,
     pub devices: String,
     /// Which devices, by their udev properties; which machines, by their CPU and their `uname`.
     pub devices_udev_regex: Option<Setting>,
@@ -128,7 +129,7 @@ impl Unit {
             name: section.name.clone(),
             enabled: true,
             replace: false,
-            drop: Vec::new(),
+            drop: BTreeSet::new(),
             devices: "*".to_owned(),
             devices_udev_regex: None,
             cpuinfo_regex: None,
@@ -144,7 +145,7 @@ impl Unit {
                 "type" => unit.kind = setting.value,
                 "enabled" => unit.enabled = is_true(&setting.value),
                 "replace" => unit.replace = is_true(&setting.value),
-                "drop" => unit.drop = names(&setting.value),
+                "drop" => unit.drop = names(&setting.value).into_iter().collect(),
                 "devices" => unit.devices = setting.value,
                 "devices_udev_regex" => unit.devices_udev_regex = Some(setting),
                 "cpuinfo_regex" => unit.cpuinfo_regex = Some(setting),

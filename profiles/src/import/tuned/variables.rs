@@ -16,6 +16,9 @@ pub const LONGEST: usize = 64 << 10;
 /// More than this is not put together in one run, in bytes.
 const MOST: usize = 64 << 20;
 
+/// More functions are not called for one profile; TuneD's own call some 20.
+const MOST_CALLS: usize = 1024;
+
 /// A text that grew beyond the bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooLong;
@@ -30,6 +33,8 @@ pub struct Variables {
     pub remarks: Vec<Remark>,
     /// Bytes so far.
     spent: usize,
+    /// Calls so far.
+    calls: usize,
 }
 
 impl Variables {
@@ -102,6 +107,10 @@ impl Variables {
                     out.extend(chars);
                     break;
                 };
+                self.calls += 1;
+                if self.calls > MOST_CALLS {
+                    return Err(TooLong);
+                }
                 if !escaped
                     && let Some(result) = self.call(out.get(start..).unwrap_or_default(), origin)
                 {

@@ -7,6 +7,9 @@ use crate::import::item::{Item, Of, Origin};
 use crate::import::remark::Fate;
 use crate::import::tuned::unit::Setting;
 
+/// The kernel's own command line has 2,048 characters.
+const MOST_WORDS: usize = 512;
+
 /// Words for the command line, in the order in which they were added.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words {
@@ -28,11 +31,16 @@ impl Lowering<'_> {
             return Err(nothing::why("bootloader", &option.name).to_owned());
         }
         let origin = &option.origin;
+        if self.words.words.len() + text.split_whitespace().count() > MOST_WORDS {
+            return Err(format!("the command line would have more than {MOST_WORDS} words"));
+        }
+        if !text.trim_start_matches(['+', '-', '\\']).trim().is_empty() {
+            self.words.heard.push(origin.clone());
+        }
         // `+` adds, `-` takes away; a backslash says that the sign belongs to the words.
         let escaped = ["\\\\", "\\+", "\\-"].iter().any(|sign| text.starts_with(sign));
         if let Some(gone) = text.strip_prefix('-').filter(|_| !escaped) {
             for word in gone.split_whitespace() {
-                self.words.heard.push(origin.clone());
                 let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.words.words)
                     .into_iter()
                     .partition(|(own, _)| own == word);
@@ -54,7 +62,6 @@ impl Lowering<'_> {
         let words = if escaped { text.get(1..).unwrap_or_default() } else { text };
         for word in words.strip_prefix('+').filter(|_| !escaped).unwrap_or(words).split_whitespace()
         {
-            self.words.heard.push(origin.clone());
             let mut origin = origin.clone();
             origin.said = format!("[bootloader] {}: {}", option.name, self.symbols().told(word));
             self.words.words.push((word.to_owned(), origin));
