@@ -7,6 +7,8 @@
 //! - [`resolution`]: what a profile means for one kernel on one machine.
 //! - [`standard`]: profiles that come with the product.
 //! - [`typing`]: what can be said of expressions without a kernel.
+//! - [`export`]: settings as files of other tools.
+//! - [`import`]: scripts out of sysctl.d files and TuneD profiles.
 //! - [`policy`]: when to switch.
 //! - [`script`]: what a script says, without how it is written.
 //! - [`composition`]: profiles with all that they inherit.
@@ -20,8 +22,10 @@
 pub mod catalogue;
 pub mod composition;
 pub mod diagnostic;
+pub mod export;
 pub mod expression;
 pub mod facts;
+pub mod import;
 pub mod policy;
 pub mod resolution;
 pub mod script;

@@ -7,11 +7,11 @@
 //! Pure: the machine is [`Facts`] and [`Present`]; the same input gives the same resolution.
 
 mod couples;
-mod expressions;
+pub(crate) mod expressions;
 mod place;
-mod safety;
+pub(crate) mod safety;
 mod scope;
-mod subject;
+pub(crate) mod subject;
 #[cfg(test)]
 mod tests;
 mod wishes;

@@ -255,6 +255,57 @@ Cluster(
 """
 
 
+def importers():
+    """The first byte says what the source is and how it is imported; form feeds separate files."""
+    sysctl = b"""# c
+vm.swappiness = 010
+-vm/dirty_bytes=536870912
+vm.dirty_ratio=0
+net.ipv4.tcp_rmem = 4096 87380 16777216
+net.ipv4.conf.*.rp_filter = 2
+-net.ipv4.conf.all.rp_filter
+net.ipv4.conf.enp3s0/200.forwarding = 1
+kernel.core_pattern=|/x %p "$a"
+vm.something = 1"""
+    yield "sysctl", b"\x00" + sysctl
+    yield "sysctl-refused", b"\x06" + sysctl + b"\nkernel.dmesg_restrict=0\nvm.max_map_count=0"
+    files = [
+        b"""[main]
+summary=S
+include=b;-d
+[variables]
+include=/t/variables.conf
+a=${f:cpulist_invert:${cores}},3
+c=${f:regex_search_ternary:x${a}:\\b[xy]:1:2}
+[sysctl]
+vm.swappiness=>10 # c
+vm.dirty_bytes="4096
+  1"
+[sysfs]
+/sys/block/sd*/queue/scheduler=deadline
+/sys/devices/virtual/workqueue/cpumask=${a}
+[bootloader]
+cmdline=+isolcpus=managed_irq,${cores} nosmt
+cmdline_b=-nosmt
+""",
+        b"""[main]
+include=c
+[disk]
+readahead=>8192 s
+elevator=none
+[cpu]
+force_latency=cstate.id:1|3
+governor=a|b
+[net]
+channels=combined ${f:check_net_queue_count:x}
+""",
+        b"[disk-x]\ntype=disk\ndevices=sd*\nelevator=bfq\n[x]\nreplace=1\ndrop=a,b\nenabled=0\na=1\n",
+        b"cores=${f:calc_isolated_cores:1}\nb\n",
+    ]
+    yield "tuned", b"\x03" + b"\x0c".join(files)
+    yield "laughs", b"\x01[variables]\na=${a}ha\n" + b"a=${a}${a}${a}${a}\n" * 4 + b"[sysctl]\nvm.swappiness=${a}\n"
+
+
 def main():
     kernel = elf(b"Linux version 6.12.1 (x)")
     seed("elf", "kernel", kernel)
@@ -285,6 +336,8 @@ def main():
     seed("kernelscript_syntax", "tour", tour.read_bytes())
     seed("kernelscript_syntax", "untidy", b"\xef\xbb\xbfprofile a{x=[1,\n2 // c\n,];y=..5 if b;}\r\n/// d\npolicy{when a<1 until>2->b}")
     seed("kernelscript_syntax", "wrong", b"profil a { x = 5MB 3; y = (1 + [2; \"a\\n }\n# c\nguard { a && !b }")
+    for name, contents in importers():
+        seed("importers", name, contents)
     for name, contents in {"size": "512MiB", "set": "2-3,6,8-10", "time": "10min", "plain": " 4096 "}.items():
         seed("units", name, contents.encode())
 
