@@ -34,6 +34,7 @@ pub use daemon::{Daemon, DaemonError};
 pub use error::ClientError;
 pub use lines::Lines;
 use request::Answer;
+pub use sys::in_own_session;
 pub use transport::{LocalSocket, RigSocket, Transport};
 
 /// How long a supervisor may take to accept a connection and to begin its answer to a question that

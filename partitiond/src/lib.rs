@@ -15,3 +15,4 @@ pub mod paths;
 pub mod placement;
 pub mod plan;
 pub mod supervisor;
+pub mod tuning;

@@ -77,13 +77,16 @@ fn understand(text: &str, facts: &Facts) -> usize {
 /// A profile with so many settings, each at its default.
 fn settings(catalogue: &Catalogue, facts: &Facts, count: usize) -> String {
     let mut text = "profile many {\n".to_owned();
-    let plain = catalogue.settings().filter(|setting| {
-        let scope = matches!(setting.scope, Scope::Global | Scope::NetNamespace);
-        let there = matches!(facts.kernel.find(setting), Presence::Present(_));
-        scope && there && matches!(setting.kind, Kind::Integer | Kind::Flag | Kind::Level(_))
-    });
+    let plain: Vec<_> = catalogue
+        .settings()
+        .filter(|setting| {
+            let scope = matches!(setting.scope, Scope::Global | Scope::NetNamespace);
+            let there = matches!(facts.kernel.find(setting), Presence::Present(_));
+            scope && there && matches!(setting.kind, Kind::Integer | Kind::Flag | Kind::Level(_))
+        })
+        .collect();
     let mut written = 0;
-    for setting in plain.clone().cycle().take(count.min(plain.count())) {
+    for setting in plain.iter().take(count) {
         let default = setting.default.as_ref().and_then(|it| it.of(&facts.kernel)).unwrap_or("1");
         text += &format!("    {} = {default}\n", setting.name);
         written += 1;

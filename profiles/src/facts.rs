@@ -5,10 +5,12 @@
 //! expression over the others cannot be evaluated: which is told, and no error.
 
 mod read;
+mod signals;
 
 use std::collections::BTreeMap;
 
-pub use read::{MachineError, machine};
+pub use read::{Beneath, Look, MachineError, machine};
+pub use signals::Signals;
 
 use crate::catalogue::Kernel;
 use crate::expression::{Found, Type, Value};

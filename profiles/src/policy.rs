@@ -18,6 +18,7 @@ mod trace;
 
 use std::time::Duration;
 
+pub(crate) use compiled::duration;
 pub use compiled::{Compiled, CompiledRule, compile};
 pub use trace::{Moment, Trace, TraceError};
 

@@ -28,6 +28,7 @@ use crate::facts::Facts;
 use crate::script::{DeviceKind, Guard, Requirement};
 use scope::Environment;
 use wishes::Wishes;
+pub(crate) use wishes::edited;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -3,6 +3,8 @@
 //! They lie in `profiles/std/*.ks`. A script that extends one need not say where it is; a script's own
 //! profile of the same name takes its place.
 
+use std::path::Path;
+
 use crate::composition::Library;
 use crate::diagnostic::{Diagnostic, Source, Sources};
 use crate::script::Script;
@@ -32,6 +34,13 @@ scripts![
     "trading",
     "web-front",
 ];
+
+/// The script of the standard profile of this name.
+pub fn script(name: &Path) -> Option<Source> {
+    let name = name.to_str()?;
+    let (name, text) = SCRIPTS.iter().find(|(known, _)| *known == name)?;
+    Some(Source::new(&format!("std/{name}.ks"), text))
+}
 
 /// Adds those standard profiles that a library speaks of and does not have.
 pub fn complete(library: &mut Library, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) {

@@ -1,8 +1,11 @@
-//! `profile …`: what can be said of KernelScript without touching a kernel.
+//! `profile …`: KernelScript, without a kernel at hand and on those that run.
 
+mod apply;
+mod attend;
 mod check;
 mod explain;
 mod format;
+mod in_force;
 mod plan;
 mod scripts;
 mod simulate;
@@ -22,9 +25,18 @@ const PENDING: u8 = 2;
 pub fn run(context: &Context, command: &Profile) -> Result<(), Failure> {
     match command {
         Profile::Check { files, machine } => check::run(context, files, machine),
-        Profile::Plan { file, profile, machine } => {
+        Profile::Plan { file, profile, host: false, machine } => {
             plan::run(context, file, profile.as_deref(), machine)
         }
+        Profile::Plan { file, profile, host: true, machine } => {
+            apply::plan(context, file, profile.as_deref(), &machine.parameters)
+        }
+        Profile::Apply(wanted) => apply::run(context, wanted),
+        Profile::Confirm { on } => in_force::confirm(context, on),
+        Profile::Rollback { on, number, force } => in_force::rollback(context, on, *number, *force),
+        Profile::Verify { on, number } => in_force::verify(context, on, *number),
+        Profile::History { on } => in_force::history(context, on),
+        Profile::Attend => attend::run(),
         Profile::Fmt { files, check } => format::run(context, files, *check),
         Profile::Simulate { file, trace } => simulate::run(context, file, trace),
         Profile::Explain { setting, kernel } => explain::run(context, setting, kernel.as_ref()),

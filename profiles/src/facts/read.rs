@@ -3,7 +3,6 @@
 //! What cannot be read is not known, and says so where it is asked for; nothing is guessed.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use super::Facts;
@@ -17,28 +16,45 @@ use crate::syntax::literal::Dimension;
 #[derive(Debug, thiserror::Error)]
 pub enum MachineError {
     /// no release
-    #[error("cannot read which kernel runs ({path}): {cause}")]
-    Release {
-        /// The file.
-        path: String,
-        /// What the system said.
-        cause: io::Error,
-    },
+    #[error("cannot read which kernel runs: /proc/sys/kernel/osrelease")]
+    Release,
     /// a release that is none
     #[error(transparent)]
     Version(#[from] VersionError),
 }
 
-/// What is known of a machine whose `/proc`, `/sys` and `/boot` lie below `root` (`/` for this one).
+/// Where the files of a machine are looked at: its `/proc`, `/sys` and `/boot`.
+pub trait Look {
+    /// What a file says; none where it cannot be read. `path` has no `/` in front.
+    fn text(&self, path: &str) -> Option<String>;
+
+    /// What lies in a directory, in any order; none where it cannot be read.
+    fn names(&self, path: &str) -> Option<Vec<String>>;
+}
+
+/// The files below a directory; `/` for this machine.
+#[derive(Clone, Debug)]
+pub struct Beneath<'r>(pub &'r Path);
+
+impl Look for Beneath<'_> {
+    fn text(&self, path: &str) -> Option<String> {
+        fs::read_to_string(self.0.join(path)).ok()
+    }
+
+    fn names(&self, path: &str) -> Option<Vec<String>> {
+        let entries = fs::read_dir(self.0.join(path)).ok()?;
+        Some(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+    }
+}
+
+/// What is known of a machine.
 ///
 /// # Errors
 /// Only where not even the kernel's release can be read.
-pub fn machine(root: &Path) -> Result<(Facts, Present), MachineError> {
-    let reader = Reader { root };
-    let release = "proc/sys/kernel/osrelease";
-    let text = fs::read_to_string(root.join(release))
-        .map_err(|cause| MachineError::Release { path: format!("/{release}"), cause })?;
-    let mut facts = Facts::of_kernel(reader.kernel(text.trim())?);
+pub fn machine(files: &dyn Look) -> Result<(Facts, Present), MachineError> {
+    let reader = Reader { files };
+    let release = reader.text("proc/sys/kernel/osrelease").ok_or(MachineError::Release)?;
+    let mut facts = Facts::of_kernel(reader.kernel(&release)?);
     reader.cpus(&mut facts);
     reader.memory(&mut facts);
     reader.tasks(&mut facts);
@@ -54,12 +70,12 @@ pub fn machine(root: &Path) -> Result<(Facts, Present), MachineError> {
 }
 
 struct Reader<'r> {
-    root: &'r Path,
+    files: &'r dyn Look,
 }
 
 impl Reader<'_> {
     fn text(&self, path: &str) -> Option<String> {
-        fs::read_to_string(self.root.join(path)).ok().map(|text| text.trim().to_owned())
+        self.files.text(path).map(|text| text.trim().to_owned())
     }
 
     fn number(&self, path: &str) -> Option<i128> {
@@ -189,7 +205,7 @@ impl Reader<'_> {
             (DeviceKind::Net, "sys/class/net"),
             (DeviceKind::Irq, "proc/irq"),
         ] {
-            if let Some(mut names) = self.names(path) {
+            if let Some(mut names) = self.files.names(path) {
                 if kind == DeviceKind::Irq {
                     names.retain(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
                 }
@@ -202,12 +218,6 @@ impl Reader<'_> {
             present.devices.insert(DeviceKind::Cpus, names);
         }
         present
-    }
-
-    fn names(&self, path: &str) -> Option<Vec<String>> {
-        let entries = fs::read_dir(self.root.join(path)).ok()?;
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        Some(names.collect())
     }
 }
 
@@ -248,7 +258,7 @@ mod tests {
         write("proc/cmdline", "quiet isolcpus=domain,managed_irq,2-3 nohz_full=3\n");
         fs::create_dir_all(root.join("sys/block/nvme0n1")).unwrap();
         fs::create_dir_all(root.join("sys/block/vda")).unwrap();
-        let (facts, present) = machine(&root).unwrap();
+        let (facts, present) = machine(&Beneath(&root)).unwrap();
         fs::remove_dir_all(&root).unwrap();
 
         assert_eq!(facts.kernel.to_string(), "6.12-rt");
@@ -270,6 +280,6 @@ mod tests {
         }
         assert_eq!(present.devices.get(&DeviceKind::Block).unwrap(), &["vda", "nvme0n1"]);
         assert_eq!(present.devices.get(&DeviceKind::Net), None);
-        assert!(machine(Path::new("/no/such/root")).is_err());
+        assert!(machine(&Beneath(Path::new("/no/such/root"))).is_err());
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::catalogue::{Class, Flavour, Kernel, Version};
 use crate::composition::{Arguments, Library};
 use crate::diagnostic::{Diagnostic, FileId, MAX_SCRIPT};
+use crate::expression::Value;
 use crate::facts::Facts;
 use crate::resolution::{Goal, Present, Request, Resolution, resolve};
 use crate::script::Script;
@@ -289,7 +290,9 @@ fn value_of(setting: &crate::catalogue::Setting, seed: u64) -> Option<String> {
     };
     let fits = |text: &&String| {
         let parsed = setting.kind.parsed(text).and_then(|value| setting.kind.typed(&value).ok());
-        parsed.is_some_and(|value| judge::refused(setting, &value).is_none())
+        // An empty set of CPUs has no literal: what cannot be written is told, and tested elsewhere.
+        let is_empty = |value: &Value| matches!(value, Value::Cpus(cpus) if cpus.is_empty());
+        parsed.is_some_and(|value| !is_empty(&value) && judge::refused(setting, &value).is_none())
     };
     let fitting: Vec<&String> = words.iter().filter(fits).collect();
     let index = usize::try_from(seed).ok()?.checked_rem(fitting.len())?;

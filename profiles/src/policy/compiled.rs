@@ -77,7 +77,11 @@ fn compiled(
     })
 }
 
-fn duration(expression: &Expression, diagnostics: &mut Vec<Diagnostic>) -> Option<Duration> {
+/// What a constant expression says of time.
+pub(crate) fn duration(
+    expression: &Expression,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Duration> {
     match evaluate(expression, &Constants) {
         Ok(Value::Quantity(nanoseconds, Dimension::Time)) if nanoseconds >= 0 => {
             u64::try_from(nanoseconds).ok().map(Duration::from_nanos)

@@ -368,6 +368,9 @@ impl<'a> Wished<'a> {
             );
             return None;
         }
+        let values = |wishes: &[Wish]| -> Vec<Value> {
+            wishes.iter().map(|wish| wish.value.clone()).collect()
+        };
         let value = match winner(family, &self.values, |one, other| one.value == other.value) {
             Some(Winner::Agreed(agreed)) => agreed.first()?.value.value.clone(),
             Some(Winner::Conflict(one, other)) => {
@@ -375,8 +378,6 @@ impl<'a> Wished<'a> {
                 return None;
             }
             None if !self.more.is_empty() || !self.less.is_empty() => {
-                let values =
-                    |wishes: &[Wish]| wishes.iter().map(|wish| wish.value.clone()).collect();
                 return Some(Goal::Edited { more: values(&self.more), less: values(&self.less) });
             }
             None => {
@@ -391,7 +392,7 @@ impl<'a> Wished<'a> {
             (_, Some(most)) if value.amount() > most.value.amount() => most.value,
             _ => value,
         };
-        Some(Goal::Exactly(edited(value, &self.more, &self.less)))
+        Some(Goal::Exactly(edited(value, &values(&self.more), &values(&self.less))))
     }
 
     fn not_applicable(self, name: String, reason: String, resolution: &mut Resolution<'a>) {
@@ -405,12 +406,10 @@ impl<'a> Wished<'a> {
 }
 
 /// A list or set with more and less in it; what is added comes in no order, so it is sorted.
-fn edited(value: Value, more: &[Wish], less: &[Wish]) -> Value {
+pub(crate) fn edited(value: Value, more: &[Value], less: &[Value]) -> Value {
     match value {
         Value::List(values) => {
-            let all = |wishes: &[Wish]| -> Vec<Value> {
-                wishes.iter().flat_map(|wish| listed(&wish.value)).collect()
-            };
+            let all = |edits: &[Value]| -> Vec<Value> { edits.iter().flat_map(listed).collect() };
             let (mut added, less) = (all(more), all(less));
             added.retain(|word| !values.contains(word));
             added.sort_by_key(Value::to_string);
@@ -419,8 +418,8 @@ fn edited(value: Value, more: &[Wish], less: &[Wish]) -> Value {
             Value::List(kept.collect())
         }
         Value::Cpus(cpus) => {
-            let all = |wishes: &[Wish]| {
-                let cpus = wishes.iter().filter_map(|wish| wish.value.to_cpus().ok());
+            let all = |edits: &[Value]| {
+                let cpus = edits.iter().filter_map(|edit| edit.to_cpus().ok());
                 cpus.reduce(|sum, next| sum.union(&next)).unwrap_or_default()
             };
             Value::Cpus(cpus.union(&all(more)).difference(&all(less)))

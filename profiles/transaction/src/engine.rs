@@ -19,7 +19,9 @@ pub use report::{
     StepReport, Undone, Verification,
 };
 
-use crate::journal::{Journal, JournalError, Kept, Record, RolledBack, State, Storage, Summary};
+use crate::journal::{
+    Begin, Confirmed, Journal, JournalError, Kept, Record, RolledBack, State, Storage, Summary,
+};
 use crate::plan::Reach;
 use crate::sys::Machine;
 
@@ -76,7 +78,49 @@ impl<D: Storage> Engine<D> {
         self.journal
             .history()
             .rev()
-            .find(|summary| summary.state == State::Committed && summary.boot == self.machine.boot)
+            .find(|summary| summary.state.is_in_force() && summary.boot == self.machine.boot)
+    }
+
+    /// How to go back from everything that is in force in this boot, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Where the journal can no longer be read.
+    pub fn all_in_force(&mut self) -> Result<Vec<Begin>, JournalError> {
+        let in_force =
+            |summary: &&Summary| summary.state.is_in_force() && summary.boot == self.machine.boot;
+        let numbers: Vec<u32> =
+            self.journal.history().filter(in_force).map(|summary| summary.number).collect();
+        numbers.into_iter().map(|number| Ok(self.journal.load(number)?.begin)).collect()
+    }
+
+    /// The newest transaction in force that somebody has yet to confirm, and that is undone otherwise.
+    pub fn unconfirmed(&self) -> Option<&Summary> {
+        let newest = self.in_force()?;
+        (newest.state == State::Committed && newest.guard.is_some()).then_some(newest)
+    }
+
+    /// Writes down that a transaction is to stay. Doing so twice is as good as once.
+    ///
+    /// # Errors
+    ///
+    /// If it is not in force, or the journal fails.
+    pub fn confirm(&mut self, number: u32) -> Result<(), EngineError> {
+        let summary = self.journal.summary(number)?;
+        let state = summary.state;
+        if summary.boot != self.machine.boot {
+            return Err(EngineError::OtherBoot(number));
+        }
+        match state {
+            State::Confirmed => Ok(()),
+            State::Committed => {
+                let record = Record::Confirmed(Confirmed { when: now() });
+                Ok(self.journal.append(number, &record)?)
+            }
+            State::Begun | State::Undoing | State::RolledBack | State::PutAway => {
+                Err(EngineError::NotInForce { number, state })
+            }
+        }
     }
 
     /// What undoing or verifying a transaction reads and writes.

@@ -16,13 +16,15 @@ use std::io;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::plan::Guard;
+
 pub use checksum::crc32;
 pub use directory::{Directory, LockError};
 #[doc(hidden)]
 pub use record::frame;
 pub use record::{
-    Begin, Committed, DecodeError, Entry, Held, Kept, MAX_FILE, MAX_RECORD, PutAway, Reading,
-    Record, RolledBack, Undoing, decode, encode, encode_begin,
+    Begin, Committed, Confirmed, DecodeError, Entry, Held, Kept, MAX_FILE, MAX_RECORD, PutAway,
+    Reading, Record, RolledBack, Undoing, decode, encode, encode_begin,
 };
 pub use state::{Kind, State};
 pub use storage::Storage;
@@ -87,6 +89,9 @@ pub struct Summary {
     pub steps: usize,
     /// What became of it.
     pub state: State,
+    /// What may undo it until somebody confirms it.
+    #[serde(default)]
+    pub guard: Option<Guard>,
 }
 
 /// A file that is no journal, and was put aside.
@@ -242,12 +247,17 @@ impl<D: Storage> Journal<D> {
         Ok(())
     }
 
-    /// Removes the oldest that have ended, so that [`KEPT`] are left; says which could not be.
-    pub fn prune(&mut self) -> Vec<String> {
+    /// Removes the oldest that have ended, so that [`KEPT`] are left; says which could not be. What is in
+    /// force in this boot has not ended.
+    pub fn prune(&mut self, boot: &str) -> Vec<String> {
+        let has_ended = |summary: &Summary| {
+            let stands = summary.state.is_in_force() && summary.boot == boot;
+            summary.state.is_finished() && !stands
+        };
         let ended: Vec<u32> = self
             .known
             .iter()
-            .filter(|(_, known)| known.summary.state.is_finished())
+            .filter(|(_, known)| has_ended(&known.summary))
             .map(|(number, _)| *number)
             .collect();
         let mut notes = Vec::new();
@@ -297,6 +307,7 @@ fn summary(number: u32, begin: &Begin, state: State) -> Summary {
         when: begin.when,
         steps: begin.plan.steps.len(),
         state,
+        guard: begin.plan.guard.clone(),
     }
 }
 

@@ -31,17 +31,19 @@
 //! | (none) | none, or a temporary file | the old state | the temporary file is removed |
 //! | begun | begin | any mixture | is rolled back |
 //! | committed | begin, committed | the new state | stays |
-//! | being undone | begin, committed, undoing | any mixture | is rolled back |
+//! | confirmed | begin, committed, confirmed | the new state | stays |
+//! | being undone | begin, committed, (confirmed,) undoing | any mixture | is rolled back |
 //! | rolled back | …, rolled back | the old state, except for what the record names | stays |
 //! | put away | …, put away | whatever its later kernel began with | stays |
 //!
-//! | state | committed | undoing | rolled back | put away |
-//! |---|---|---|---|---|
-//! | begun | → committed | – | → rolled back | → put away |
-//! | committed | – | → being undone | – | – |
-//! | being undone | – | – | → rolled back | → put away |
-//! | rolled back | – | – | – | – |
-//! | put away | – | – | – | – |
+//! | state | committed | confirmed | undoing | rolled back | put away |
+//! |---|---|---|---|---|---|
+//! | begun | → committed | – | – | → rolled back | → put away |
+//! | committed | – | → confirmed | → being undone | – | – |
+//! | confirmed | – | – | → being undone | – | – |
+//! | being undone | – | – | – | → rolled back | → put away |
+//! | rolled back | – | – | – | – | – |
+//! | put away | – | – | – | – | – |
 //!
 //! A begin counts once its file was synced, given its name, and that was synced; the others, once they
 //! were synced. A record that is not whole counts for nothing. All of it is bound to the boot: the
@@ -50,6 +52,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod agent;
 pub mod compare;
 pub mod engine;
 pub mod journal;
@@ -58,6 +61,7 @@ pub mod sandbox;
 pub mod store;
 pub mod sys;
 
+pub use agent::{Agent, Answer, Question, Reply};
 pub use engine::{Drifted, Engine, Unrecovered};
 pub use journal::Directory;
 pub use plan::{Plan, Step, Target};

@@ -38,11 +38,26 @@ pub struct Plan {
     /// The kernel that it was made for.
     #[serde(default)]
     pub kernel: Kernel,
+    /// What may undo it until somebody confirms it; none where nothing does.
+    #[serde(default)]
+    pub guard: Option<Guard>,
     /// What is written, in this order.
     pub steps: Vec<Step>,
     /// What the profile asks for and this kernel does not have.
     #[serde(default)]
     pub not_applicable: Vec<NotApplicable>,
+}
+
+/// What undoes a plan by itself. The engine keeps it; whoever applies the plan watches it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Guard {
+    /// How long to wait for somebody to confirm it, in milliseconds; none where only the reasons count.
+    #[serde(default)]
+    pub confirm_within: Option<u64>,
+    /// The reasons, as they stand in the script.
+    #[serde(default)]
+    pub reasons: Vec<String>,
 }
 
 /// The kernel that a plan was made for.
@@ -75,6 +90,7 @@ impl Plan {
             version: VERSION,
             profile: profile.into(),
             kernel: Kernel::default(),
+            guard: None,
             steps: Vec::new(),
             not_applicable: Vec::new(),
         }

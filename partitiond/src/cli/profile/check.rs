@@ -32,7 +32,7 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
     if scripts.is_wrong() {
         return scripts.refuse(context, &scripts.diagnostics);
     }
-    let arguments = arguments(machine)?;
+    let arguments = arguments(&machine.parameters)?;
     let kernels = kernels(machine);
     let mut found = Found { all: kernels.len(), diagnostics: Vec::new() };
     for kernel in &kernels {

@@ -7,8 +7,8 @@ use profiles::expression::Value;
 use profiles::resolution::{Goal, Present, Request, Resolution, Resolved, resolve};
 use serde::Serialize;
 
+use super::PENDING;
 use super::scripts::{Scripts, arguments, catalogue, facts};
-use super::{PENDING, WRONG};
 use crate::cli::exit::{Failure, USAGE};
 use crate::cli::table::Described;
 use crate::cli::{Context, output};
@@ -58,8 +58,8 @@ pub fn run(
         return Err(Failure::with_status(USAGE, "for which kernel?")
             .hint("name it: --kernel 6.12-rt --cpus 8 --memory 16GiB"));
     };
-    let profile = one(&scripts, profile)?;
-    let (facts, arguments) = (facts(kernel, machine), arguments(machine)?);
+    let profile = scripts.one(profile)?;
+    let (facts, arguments) = (facts(kernel, machine), arguments(&machine.parameters)?);
     let resolution = resolve(&Request {
         library: &scripts.library,
         profile: &profile,
@@ -82,32 +82,6 @@ pub fn run(
         output::text(&told(&answer))?;
     }
     if answer.settings.is_empty() { Ok(()) } else { Err(Failure::silent(PENDING)) }
-}
-
-/// The profile that is meant: the named one, or the only one, or the only one that no other extends.
-fn one(scripts: &Scripts, named: Option<&str>) -> Result<String, Failure> {
-    let known: Vec<&str> =
-        scripts.profiles().map(|profile| profile.name.text.as_str()).collect();
-    let wrong = |message: String| {
-        Err(Failure::with_status(WRONG, message).hint(format!("there are {}", known.join(", "))))
-    };
-    match (named, known.as_slice()) {
-        (Some(name), _) if known.contains(&name) => Ok(name.to_owned()),
-        (Some(name), _) => wrong(format!("there is no profile `{name}`")),
-        (None, [only]) => Ok((*only).to_owned()),
-        (None, []) => wrong("the script has no profile".to_owned()),
-        (None, _) => {
-            let parents: Vec<&str> = scripts
-                .profiles()
-                .flat_map(|profile| profile.parents.iter().map(|parent| parent.text.as_str()))
-                .collect();
-            let last: Vec<&&str> = known.iter().filter(|name| !parents.contains(name)).collect();
-            match last.as_slice() {
-                [only] => Ok((**only).to_owned()),
-                _ => wrong("the script has several profiles: name one with --profile".to_owned()),
-            }
-        }
-    }
 }
 
 fn answer(

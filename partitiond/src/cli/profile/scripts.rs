@@ -1,17 +1,16 @@
 //! Scripts from files, and the machine that they are for.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use profiles::catalogue::{Catalogue, Kernel};
-use profiles::composition::{Arguments, Library};
+use profiles::composition::Arguments;
 use profiles::diagnostic::report::Report;
-use profiles::diagnostic::{Diagnostic, FileId, Source, Sources, render};
+use profiles::diagnostic::{Diagnostic, Source, Sources, render};
 use profiles::expression::{Expression, Found, Scope, evaluate};
 use profiles::facts::Facts;
-use profiles::script::{Profile, Script};
+use profiles::scripts::ChoiceError;
+use profiles::standard;
 use profiles::syntax::parse_expression;
-use profiles::{standard, typing};
 
 use super::WRONG;
 use crate::cli::Context;
@@ -19,47 +18,37 @@ use crate::cli::exit::{Failure, USAGE};
 use crate::cli::table::Described;
 
 /// What files say, and what is wrong with them whatever the kernel.
-pub struct Scripts {
-    pub sources: Sources,
-    pub library: Library,
-    pub diagnostics: Vec<Diagnostic>,
-    /// The files that were named; those of the standard library are not among them.
-    own: BTreeSet<FileId>,
+pub struct Scripts(pub profiles::scripts::Scripts);
+
+impl std::ops::Deref for Scripts {
+    type Target = profiles::scripts::Scripts;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 impl Scripts {
-    /// Reads files.
+    /// Reads files; a standard profile is known by its name, where no file has that.
     pub fn read(files: &[impl AsRef<Path>]) -> Result<Self, Failure> {
-        let mut scripts = Self {
-            sources: Sources::new(),
-            library: Library::default(),
-            diagnostics: Vec::new(),
-            own: BTreeSet::new(),
-        };
-        for file in files {
-            let source = Source::read(file.as_ref()).map_err(|error| Failure::of(&error))?;
-            let text = source.clone();
-            let file = scripts.sources.add(source);
-            scripts.own.insert(file);
-            let read = Script::read(file, text.text());
-            scripts.diagnostics.extend(read.diagnostics);
-            scripts.library.add(read.script, &mut scripts.diagnostics);
-        }
-        let Self { sources, library, diagnostics, .. } = &mut scripts;
-        standard::complete(library, sources, diagnostics);
-        scripts.library.check(&mut scripts.diagnostics);
-        typing::check(&scripts.library, &mut scripts.diagnostics);
-        Ok(scripts)
+        let sources = files.iter().map(|file| match standard::script(file.as_ref()) {
+            Some(source) if !file.as_ref().exists() => Ok(source),
+            _ => Source::read(file.as_ref()),
+        });
+        let sources: Result<Vec<Source>, _> = sources.collect();
+        let sources = sources.map_err(|error| Failure::of(&error))?;
+        Ok(Self(profiles::scripts::Scripts::of(sources)))
     }
 
-    /// The profiles of the files that were named.
-    pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
-        self.library.profiles().filter(|profile| self.own.contains(&profile.name.span.file))
-    }
-
-    /// Whether something has to be mended before anything can be resolved.
-    pub fn is_wrong(&self) -> bool {
-        self.diagnostics.iter().any(Diagnostic::is_error)
+    /// The profile that is meant.
+    pub fn one(&self, named: Option<&str>) -> Result<String, Failure> {
+        self.choose(named).map_err(|error| {
+            let failure = Failure::of(&error).status(WRONG);
+            match error {
+                ChoiceError::Several { .. } => failure.hint("name one with --profile"),
+                ChoiceError::Unknown { .. } | ChoiceError::None => failure,
+            }
+        })
     }
 
     /// The diagnostics as a person reads them, to standard error.
@@ -113,9 +102,9 @@ impl Scope for Words {
 }
 
 /// The parameters of a command line.
-pub fn arguments(machine: &Described) -> Result<Arguments, Failure> {
+pub fn arguments(parameters: &[(String, String)]) -> Result<Arguments, Failure> {
     let mut arguments = Arguments::new();
-    for (name, text) in &machine.parameters {
+    for (name, text) in parameters {
         let wrong = || {
             let message =
                 format!("`{text}` is not a value: parameter `{name}` takes one such as 1GiB");

@@ -12,7 +12,7 @@ pub enum Profile {
     /// Tell everything that is wrong with scripts. Without a kernel they are checked for every one
     /// that the catalogue was made for.
     Check {
-        /// The scripts.
+        /// The scripts, or names of standard profiles.
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
         /// Which machine.
@@ -21,15 +21,57 @@ pub enum Profile {
     },
     /// Show which files of a kernel a profile would write, and what; exits with 2 where it would.
     Plan {
-        /// The script.
+        /// The script, or the name of a standard profile.
         file: PathBuf,
         /// Which profile; needed where the script has several.
         #[arg(long, value_name = "NAME")]
         profile: Option<String>,
+        /// For this machine as it is.
+        #[arg(long, conflicts_with_all = ["kernel", "cpus", "memory"])]
+        host: bool,
         /// Which machine.
         #[command(flatten)]
         machine: Described,
     },
+    /// Bring a profile into force: all of it, or nothing. A guard is watched in the background, and a policy
+    /// followed.
+    Apply(Apply),
+    /// Say that the profile in force is to stay, so that its guard does not undo it.
+    Confirm {
+        /// On which kernel.
+        #[command(flatten)]
+        on: On,
+    },
+    /// Undo the profile in force.
+    Rollback {
+        /// On which kernel.
+        #[command(flatten)]
+        on: On,
+        /// Which transaction, by its number in the history; else the newest in force.
+        #[arg(long, value_name = "N")]
+        number: Option<u32>,
+        /// Set back what somebody else has changed since, too.
+        #[arg(long)]
+        force: bool,
+    },
+    /// Compare a kernel with the profile in force; exits with 2 where something has drifted.
+    Verify {
+        /// On which kernel.
+        #[command(flatten)]
+        on: On,
+        /// Which transaction, by its number in the history; else the newest in force.
+        #[arg(long, value_name = "N")]
+        number: Option<u32>,
+    },
+    /// List what was applied to a kernel, and what became of it.
+    History {
+        /// On which kernel.
+        #[command(flatten)]
+        on: On,
+    },
+    /// Look after a profile that `apply` brought into force.
+    #[command(hide = true)]
+    Attend,
     /// Bring scripts into the canonical form.
     Fmt {
         /// The scripts.
@@ -55,6 +97,34 @@ pub enum Profile {
         #[arg(long, value_name = "KERNEL")]
         kernel: Option<Kernel>,
     },
+}
+
+/// `profile apply …`
+#[derive(Clone, Debug, Args)]
+pub struct Apply {
+    /// The script, or the name of a standard profile.
+    pub file: PathBuf,
+    /// Which profile; needed where the script has several, and no policy says which is the default.
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+    /// A parameter's value; may be given more than once.
+    #[arg(long = "param", value_name = "NAME=VALUE", value_parser = super::variable)]
+    pub parameters: Vec<(String, String)>,
+    /// On which kernel.
+    #[command(flatten)]
+    pub on: On,
+    /// Stay, and look after the profile until nothing is left to look after.
+    #[arg(long)]
+    pub foreground: bool,
+}
+
+/// A kernel that runs.
+#[derive(Clone, Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct On {
+    /// This machine's own.
+    #[arg(long)]
+    pub host: bool,
 }
 
 /// A machine that is not here.

@@ -85,7 +85,7 @@ impl<D: Storage> Engine<D> {
                 steps: run.reports,
                 nanoseconds: nanoseconds(start),
                 confinement: store.confinement(),
-                notes: self.journal.prune(),
+                notes: self.journal.prune(&self.machine.boot),
             }),
             Err(cause) => {
                 let failure = self.fail(number, cause, run, store);
@@ -100,7 +100,7 @@ impl<D: Storage> Engine<D> {
         if let Err(error) = self.close(number, &restored.differences) {
             notes.push(error.to_string());
         }
-        notes.extend(self.journal.prune());
+        notes.extend(self.journal.prune(&self.machine.boot));
         Failure {
             number,
             cause,

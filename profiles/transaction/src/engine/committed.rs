@@ -7,7 +7,7 @@ use super::restore::{read_all, restore};
 use super::snapshot::Index;
 use super::{Engine, EngineError};
 use crate::compare::{Compare, Verdict};
-use crate::journal::{Committed, Entry, Reading, Record, State, Storage, Undoing};
+use crate::journal::{Committed, Entry, Reading, Record, Storage, Undoing};
 use crate::plan::{Class, Reach};
 use crate::store::Store;
 
@@ -129,7 +129,7 @@ impl<D: Storage> Engine<D> {
             return Err(EngineError::OtherBoot(number));
         }
         let state = summary.state;
-        if state != State::Committed {
+        if !state.is_in_force() {
             return Err(EngineError::NotInForce { number, state });
         }
         let mut entry = self.journal.load(number)?;

@@ -75,7 +75,7 @@ impl<D: Storage> Unrecovered<D> {
             engine.close(number, &restored.differences)?;
             recovery.unfinished.push(Recovered { number, profile, restored: Some(restored) });
         }
-        recovery.notes = engine.journal.prune();
+        recovery.notes = engine.journal.prune(&engine.machine.boot);
         recovery.in_force = engine.in_force().map(|summary| summary.number);
         Ok((engine, recovery))
     }

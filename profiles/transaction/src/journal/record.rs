@@ -101,6 +101,14 @@ pub struct Kept {
     pub is: Result<Reading, String>,
 }
 
+/// The record that a transaction is to stay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Confirmed {
+    /// When, in seconds since 1970.
+    pub when: u64,
+}
+
 /// The record that a kernel ended before the transaction did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +130,8 @@ pub enum Record {
     RolledBack(RolledBack),
     /// Its kernel is gone.
     PutAway(PutAway),
+    /// It is to stay.
+    Confirmed(Confirmed),
 }
 
 /// What a file says.
@@ -174,6 +184,7 @@ impl Record {
             Self::Undoing(_) => Kind::Undoing,
             Self::RolledBack(_) => Kind::RolledBack,
             Self::PutAway(_) => Kind::PutAway,
+            Self::Confirmed(_) => Kind::Confirmed,
         }
     }
 }
@@ -205,6 +216,7 @@ pub fn encode(record: &Record) -> Result<Vec<u8>, usize> {
         Record::Undoing(undoing) => framed(Kind::Undoing, undoing),
         Record::RolledBack(rolled_back) => framed(Kind::RolledBack, rolled_back),
         Record::PutAway(put_away) => framed(Kind::PutAway, put_away),
+        Record::Confirmed(confirmed) => framed(Kind::Confirmed, confirmed),
     }
 }
 
@@ -299,6 +311,7 @@ pub fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
             }
             Kind::RolledBack => entry.rolled_back = Some(parse(at, body)?),
             Kind::PutAway => drop(parse::<PutAway>(at, body)?),
+            Kind::Confirmed => drop(parse::<Confirmed>(at, body)?),
         }
         entry.end = at + HEADER + body.len();
     }

@@ -12,6 +12,8 @@ pub enum State {
     Begun,
     /// All were, and were read back.
     Committed,
+    /// Somebody has said that it is to stay.
+    Confirmed,
     /// Old values are being written again, because somebody asked for it.
     Undoing,
     /// The old values are back, as far as the record says.
@@ -33,12 +35,20 @@ pub enum Kind {
     RolledBack,
     /// Its kernel is gone.
     PutAway,
+    /// It is to stay.
+    Confirmed,
 }
 
 impl State {
     /// All states.
-    pub const ALL: [Self; 5] =
-        [Self::Begun, Self::Committed, Self::Undoing, Self::RolledBack, Self::PutAway];
+    pub const ALL: [Self; 6] = [
+        Self::Begun,
+        Self::Committed,
+        Self::Confirmed,
+        Self::Undoing,
+        Self::RolledBack,
+        Self::PutAway,
+    ];
 
     /// The state that a record leads to; none where it may not stand there.
     pub fn after(self, record: Kind) -> Option<Self> {
@@ -46,7 +56,8 @@ impl State {
             (Self::Begun, Kind::Committed) => Some(Self::Committed),
             (Self::Begun | Self::Undoing, Kind::RolledBack) => Some(Self::RolledBack),
             (Self::Begun | Self::Undoing, Kind::PutAway) => Some(Self::PutAway),
-            (Self::Committed, Kind::Undoing) => Some(Self::Undoing),
+            (Self::Committed, Kind::Confirmed) => Some(Self::Confirmed),
+            (Self::Committed | Self::Confirmed, Kind::Undoing) => Some(Self::Undoing),
             _ => None,
         }
     }
@@ -55,15 +66,26 @@ impl State {
     pub fn is_finished(self) -> bool {
         match self {
             Self::Begun | Self::Undoing => false,
-            Self::Committed | Self::RolledBack | Self::PutAway => true,
+            Self::Committed | Self::Confirmed | Self::RolledBack | Self::PutAway => true,
         }
+    }
+
+    /// Whether its settings are in force, as long as its kernel runs.
+    pub fn is_in_force(self) -> bool {
+        matches!(self, Self::Committed | Self::Confirmed)
     }
 }
 
 impl Kind {
     /// All kinds, in the order of their numbers in a file.
-    pub const ALL: [Self; 5] =
-        [Self::Begin, Self::Committed, Self::Undoing, Self::RolledBack, Self::PutAway];
+    pub const ALL: [Self; 6] = [
+        Self::Begin,
+        Self::Committed,
+        Self::Undoing,
+        Self::RolledBack,
+        Self::PutAway,
+        Self::Confirmed,
+    ];
 
     /// The number that stands for it in a file.
     pub(super) fn number(self) -> u8 {
@@ -73,6 +95,7 @@ impl Kind {
             Self::Undoing => 3,
             Self::RolledBack => 4,
             Self::PutAway => 5,
+            Self::Confirmed => 6,
         }
     }
 
@@ -86,6 +109,7 @@ impl fmt::Display for State {
         to.write_str(match self {
             Self::Begun => "begun",
             Self::Committed => "committed",
+            Self::Confirmed => "confirmed",
             Self::Undoing => "being undone",
             Self::RolledBack => "rolled back",
             Self::PutAway => "put away",
@@ -98,6 +122,7 @@ impl fmt::Display for Kind {
         to.write_str(match self {
             Self::Begin => "begun",
             Self::Committed => "committed",
+            Self::Confirmed => "confirmed",
             Self::Undoing => "undone",
             Self::RolledBack => "rolled back",
             Self::PutAway => "put away",

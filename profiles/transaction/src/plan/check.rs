@@ -136,6 +136,9 @@ pub(super) fn check(plan: &Plan) -> Result<(), PlanError> {
         return Err(PlanError::TooManySteps(plan.steps.len().max(plan.not_applicable.len())));
     }
     check_text(&plan.profile, "the profile's name", &plan.profile)?;
+    for reason in plan.guard.iter().flat_map(|guard| &guard.reasons) {
+        check_text(&plan.profile, "a guard's reason", reason)?;
+    }
     for text in [&plan.kernel.release, &plan.kernel.boot].into_iter().flatten() {
         check_text(&plan.profile, "the kernel", text)?;
     }

@@ -1,0 +1,251 @@
+//! Who looks after a profile once it is in force: watches its guard, and follows its policy.
+//!
+//! One [`Steward`] a kernel, outside of it. It ends when there is nothing left to look after, or when
+//! somebody else changed what is in force: whoever did that looks after it now.
+
+use std::time::Duration;
+
+use profiles::composition::Arguments;
+use profiles::expression::{Found, Scope};
+use profiles::facts::{Look, Signals};
+use profiles::guarding::{Watch, Watched};
+use profiles::policy::{Compiled, Machine, Switch};
+use profiles::scripts::Scripts;
+use transaction::agent::{Question, Reply};
+use transaction::journal::{State, Summary};
+
+use super::kernel::{Kernel, KernelError, Seen, ask};
+use super::prepare::{Wanted, prepare};
+use super::{TuningError, apply, roll_back};
+
+/// How often it looks.
+pub const INTERVAL: Duration = Duration::from_millis(250);
+
+/// What happened, for a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Happening {
+    /// Somebody said that the profile is to stay.
+    Confirmed(u32),
+    /// The profile was undone, and why; what differs from before all the same.
+    Undone {
+        /// Which transaction.
+        number: u32,
+        /// Why.
+        why: String,
+        /// What is not as it was.
+        differences: Vec<String>,
+    },
+    /// The profile is to be undone, and the kernel does not do it.
+    Stuck {
+        /// Why it is to be undone.
+        why: String,
+        /// Why it is not.
+        error: String,
+    },
+    /// The policy switched.
+    Switched {
+        /// To which profile.
+        to: String,
+        /// Why.
+        why: String,
+    },
+    /// The policy would have switched.
+    NotSwitched {
+        /// To what.
+        to: String,
+        /// Why not.
+        why: String,
+    },
+    /// Somebody else changed what is in force.
+    Superseded,
+}
+
+/// Looks after one kernel.
+pub struct Steward<'s> {
+    scripts: &'s Scripts,
+    arguments: &'s Arguments,
+    policy: Option<(&'s Compiled, Machine<'s>)>,
+    watch: Option<Watch>,
+    /// What it brought into force, oldest first.
+    stack: Vec<u32>,
+}
+
+/// Signals where the kernel answered.
+struct Known<'l>(Signals<'l>, &'l Arguments);
+
+impl Scope for Known<'_> {
+    fn find(&self, path: &[String]) -> Found {
+        match path {
+            [name] if self.1.contains_key(name) => {
+                self.1.get(name).map_or(Found::Nothing, |value| Found::Value(value.clone()))
+            }
+            _ => self.0.find(path),
+        }
+    }
+}
+
+impl<'s> Steward<'s> {
+    /// Looks after a transaction that was just committed, at this time by the clock of whoever asks.
+    pub fn new(
+        scripts: &'s Scripts,
+        arguments: &'s Arguments,
+        policy: Option<&'s Compiled>,
+        committed: u32,
+        watched: Option<Watched>,
+        now: Duration,
+    ) -> Self {
+        Self {
+            scripts,
+            arguments,
+            policy: policy.map(|policy| (policy, Machine::new(policy))),
+            watch: watched.map(|watched| Watch::new(watched, now)),
+            stack: vec![committed],
+        }
+    }
+
+    /// Whether there is still something to look after.
+    pub fn is_needed(&self) -> bool {
+        !self.stack.is_empty() && (self.watch.is_some() || self.policy.is_some())
+    }
+
+    /// Looks once; `now` never goes back.
+    pub fn look(&mut self, kernel: &mut dyn Kernel, now: Duration) -> Vec<Happening> {
+        let mut happened = Vec::new();
+        let newest = ask(kernel, &Question::Newest);
+        if let Ok(Reply::Newest(newest)) = &newest
+            && !self.still_ours(newest.as_ref(), &mut happened)
+        {
+            return happened;
+        }
+        // A refusal is an answer: somebody else is at the journal at this moment.
+        let reachable = !matches!(newest, Err(KernelError::Unreachable { .. }));
+        self.guard(kernel, reachable, now, &mut happened);
+        if self.watch.is_none() && reachable {
+            self.follow(kernel, now, &mut happened);
+        }
+        happened
+    }
+
+    /// Whether the newest in force is what this steward brought about; takes note of its confirmation.
+    fn still_ours(&mut self, newest: Option<&Summary>, happened: &mut Vec<Happening>) -> bool {
+        let ours = self.stack.last().copied();
+        match newest {
+            Some(newest) if Some(newest.number) == ours => {
+                if newest.state == State::Confirmed && self.watch.take().is_some() {
+                    happened.push(Happening::Confirmed(newest.number));
+                }
+                true
+            }
+            _ => {
+                happened.push(Happening::Superseded);
+                (self.watch, self.policy) = (None, None);
+                self.stack.clear();
+                false
+            }
+        }
+    }
+
+    fn guard(
+        &mut self,
+        kernel: &mut dyn Kernel,
+        reachable: bool,
+        now: Duration,
+        happened: &mut Vec<Happening>,
+    ) {
+        let Some(watch) = &mut self.watch else { return };
+        let why = if reachable {
+            let seen = Seen::new(kernel);
+            watch.step(now, Some(&Known(Signals(&seen as &dyn Look), self.arguments)))
+        } else {
+            watch.step(now, None)
+        };
+        let (Some(why), Some(number)) = (why, self.stack.last().copied()) else { return };
+        match roll_back(kernel, Some(number), true) {
+            Ok(undone) => {
+                let differences =
+                    undone.restored.differences.iter().map(ToString::to_string).collect();
+                happened.push(Happening::Undone { number, why, differences });
+                self.stack.pop();
+                self.watch = None;
+                // A profile that had to be undone is not left to a policy.
+                self.policy = None;
+            }
+            Err(error) => happened.push(Happening::Stuck { why, error: error.to_string() }),
+        }
+    }
+
+    fn follow(&mut self, kernel: &mut dyn Kernel, now: Duration, happened: &mut Vec<Happening>) {
+        let arguments = self.arguments;
+        let Some((policy, machine)) = &mut self.policy else { return };
+        let policy: &'s Compiled = policy;
+        let switch = {
+            let seen = Seen::new(kernel);
+            machine.step(now, &Known(Signals(&seen as &dyn Look), arguments))
+        };
+        let Some(switch) = switch else { return };
+        let result = self.switch(policy, kernel, &switch);
+        happened.push(match result {
+            Ok(to) => Happening::Switched { to, why: switch.why },
+            Err((to, why)) => Happening::NotSwitched { to, why },
+        });
+    }
+
+    fn switch(
+        &mut self,
+        policy: &Compiled,
+        kernel: &mut dyn Kernel,
+        switch: &Switch,
+    ) -> Result<String, (String, String)> {
+        let target = match switch.to {
+            None => policy.default.as_ref(),
+            Some(rule) => policy.rules.get(rule).map(|rule| &rule.target),
+        };
+        let name = target.and_then(|target| target.profile.as_ref()).map(|name| name.text.clone());
+        let told = name.clone().unwrap_or_else(|| "the default".to_owned());
+        if let Some(kernel) = target.and_then(|target| target.kernel.as_ref()) {
+            let why = format!("it takes kernel {:?}: only profiles are switched here", kernel.text);
+            return Err((told, why));
+        }
+        if switch.to.is_none() {
+            while let [_, .., above] = *self.stack.as_slice() {
+                roll_back(kernel, Some(above), false)
+                    .map_err(|error| (told.clone(), error.to_string()))?;
+                self.stack.pop();
+            }
+            return Ok(told);
+        }
+        let Some(name) = name else { return Err((told, "it names no profile".to_owned())) };
+        let wanted = Wanted { scripts: self.scripts, profile: &name, arguments: self.arguments };
+        let prepared =
+            prepare(kernel, &wanted, true).map_err(|error| (told.clone(), told_of(&error)))?;
+        let report = apply(kernel, &prepared)
+            .map_err(|error: TuningError| (told.clone(), error.to_string()))?;
+        self.stack.push(report.number);
+        // Nobody is there to confirm it: its reasons count for as long as that would be waited for.
+        Ok(told)
+    }
+}
+
+fn told_of(error: &super::PrepareError) -> String {
+    match error {
+        super::PrepareError::Refused(diagnostics) => {
+            let first = diagnostics.iter().find(|diagnostic| diagnostic.is_error());
+            first.map_or_else(|| error.to_string(), |first| first.message.clone())
+        }
+        other => other.to_string(),
+    }
+}
+
+/// Undoes what nobody watches any more: a guarded profile whose steward is gone before anybody confirmed it.
+///
+/// # Errors
+/// Where the kernel does not answer, or cannot undo it.
+pub fn undo_unwatched(kernel: &mut dyn Kernel) -> Result<Option<u32>, KernelError> {
+    let Reply::Newest(newest) = ask(kernel, &Question::Newest)? else { return Ok(None) };
+    let Some(newest) = newest.filter(|it| it.state == State::Committed && it.guard.is_some())
+    else {
+        return Ok(None);
+    };
+    roll_back(kernel, Some(newest.number), true)?;
+    Ok(Some(newest.number))
+}

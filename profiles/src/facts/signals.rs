@@ -1,0 +1,89 @@
+//! Signals of a machine, from its files: pressure and load.
+
+use super::Look;
+use crate::expression::{Found, Scope, Value};
+use crate::syntax::literal::{Dimension, Number, Version};
+
+/// Reads a signal each time it is asked for.
+pub struct Signals<'l>(pub &'l dyn Look);
+
+impl Signals<'_> {
+    fn text(&self, path: &str) -> Option<String> {
+        self.0.text(path)
+    }
+
+    /// `psi.io.full.avg10`: Documentation/accounting/psi.rst.
+    fn pressure(&self, resource: &str, line: &str, average: &str) -> Option<Value> {
+        let text = self.text(&format!("proc/pressure/{resource}"))?;
+        let line = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '))?;
+        let word =
+            line.split(' ').find_map(|word| word.strip_prefix(average)?.strip_prefix('='))?;
+        // Two digits behind the point: hundredths of a percent.
+        let hundredths: i128 = word.replace('.', "").parse().ok()?;
+        Some(Value::Quantity(hundredths * 100, Dimension::Share))
+    }
+
+    fn load(&self, index: usize) -> Option<Value> {
+        let text = self.text("proc/loadavg")?;
+        let word = text.split_whitespace().nth(index)?;
+        let digits = word.replace('.', "").parse().ok()?;
+        let version = Version { major: 0, minor: 0, patch: None };
+        Some(Value::Decimal(Number { digits, scale: 2 }, version))
+    }
+
+    fn find_some(&self, path: &[&str]) -> Option<Value> {
+        match path {
+            ["psi", resource @ ("cpu" | "io" | "memory"), line @ ("some" | "full"), average] => {
+                self.pressure(resource, line, average)
+            }
+            ["load", "avg1"] => self.load(0),
+            ["load", "avg5"] => self.load(1),
+            ["load", "avg15"] => self.load(2),
+            _ => None,
+        }
+    }
+}
+
+impl Scope for Signals<'_> {
+    fn find(&self, path: &[String]) -> Found {
+        let parts: Vec<&str> = path.iter().map(String::as_str).collect();
+        match self.find_some(&parts) {
+            Some(value) => Found::Value(value),
+            None if path.len() == 1 => Found::Nothing,
+            None => Found::NotKnownHere,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::facts::Beneath;
+
+    #[test]
+    fn pressure_and_load_are_read() {
+        let root = std::env::temp_dir().join(format!("signals-{}", std::process::id()));
+        fs::create_dir_all(root.join("proc/pressure")).unwrap();
+        fs::write(
+            root.join("proc/pressure/io"),
+            "some avg10=2.04 avg60=0.75 avg300=0.40 total=157656722\n\
+             full avg10=0.30 avg60=0.13 avg300=0.96 total=105340256\n",
+        )
+        .unwrap();
+        fs::write(root.join("proc/loadavg"), "0.25 1.50 12.00 1/123 4567\n").unwrap();
+        let told = |name: &str| {
+            let path: Vec<String> = name.split('.').map(str::to_owned).collect();
+            match Signals(&Beneath(&root)).find(&path) {
+                Found::Value(value) => value.to_string(),
+                other => format!("{other:?}"),
+            }
+        };
+        let all =
+            ["psi.io.some.avg10", "psi.io.full.avg300", "load.avg5", "psi.cpu.some.avg10", "rt"]
+                .map(told);
+        fs::remove_dir_all(&root).unwrap();
+        assert_eq!(all, ["2.04%", "0.96%", "1.50", "NotKnownHere", "Nothing"]);
+    }
+}

@@ -1,0 +1,117 @@
+//! Scripts that are read together, with the standard profiles that they speak of.
+
+use std::collections::BTreeSet;
+
+use crate::composition::Library;
+use crate::diagnostic::{Diagnostic, FileId, Source, Sources};
+use crate::script::{Policy, Profile, Script};
+use crate::{standard, typing};
+
+/// What scripts say, and what is wrong with them whatever the kernel.
+#[derive(Clone, Debug, Default)]
+pub struct Scripts {
+    /// The files, those of the standard library included.
+    pub sources: Sources,
+    /// What they define.
+    pub library: Library,
+    /// What is wrong.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The files that were given; those of the standard library are not among them.
+    own: BTreeSet<FileId>,
+}
+
+/// Why it cannot be said which profile is meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChoiceError {
+    /// the named one does not exist
+    #[error("there is no profile `{name}`; there are {known}")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
+    /// none to choose from
+    #[error("the script has no profile")]
+    None,
+    /// several to choose from
+    #[error("the script has several profiles, and none was named: {known}")]
+    Several {
+        /// Those that there are.
+        known: String,
+    },
+}
+
+impl Scripts {
+    /// Reads scripts.
+    pub fn of(given: impl IntoIterator<Item = Source>) -> Self {
+        let mut scripts = Self::default();
+        for source in given {
+            let text = source.clone();
+            let file = scripts.sources.add(source);
+            scripts.own.insert(file);
+            let read = Script::read(file, text.text());
+            scripts.diagnostics.extend(read.diagnostics);
+            scripts.library.add(read.script, &mut scripts.diagnostics);
+        }
+        let Self { sources, library, diagnostics, .. } = &mut scripts;
+        standard::complete(library, sources, diagnostics);
+        scripts.library.check(&mut scripts.diagnostics);
+        typing::check(&scripts.library, &mut scripts.diagnostics);
+        scripts
+    }
+
+    /// The files that were given.
+    pub fn given(&self) -> impl Iterator<Item = &Source> {
+        self.own.iter().filter_map(|file| self.sources.get(*file))
+    }
+
+    /// The profiles of the files that were given.
+    pub fn profiles(&self) -> impl Iterator<Item = &Profile> {
+        self.library.profiles().filter(|profile| self.own.contains(&profile.name.span.file))
+    }
+
+    /// Whether something has to be mended before anything can be resolved.
+    pub fn is_wrong(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
+    }
+
+    /// The policy, where there is exactly one.
+    pub fn policy(&self) -> Option<&Policy> {
+        match self.library.policies() {
+            [policy] => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// The profile that is meant: the named one; or the policy's default; or the only one; or the only one
+    /// that no other extends.
+    ///
+    /// # Errors
+    /// [`ChoiceError`]
+    pub fn choose(&self, named: Option<&str>) -> Result<String, ChoiceError> {
+        let known: Vec<&str> = self.profiles().map(|profile| profile.name.text.as_str()).collect();
+        let told = || known.join(", ");
+        if let Some(name) = named {
+            return match known.contains(&name) {
+                true => Ok(name.to_owned()),
+                false => Err(ChoiceError::Unknown { name: name.to_owned(), known: told() }),
+            };
+        }
+        let default = self.policy().and_then(|policy| policy.default.as_ref()?.profile.clone());
+        if let Some(default) = default {
+            return Ok(default.text);
+        }
+        let parents: Vec<&str> = self
+            .profiles()
+            .flat_map(|profile| profile.parents.iter().map(|parent| parent.text.as_str()))
+            .collect();
+        let last: Vec<&&str> = known.iter().filter(|name| !parents.contains(name)).collect();
+        match (known.as_slice(), last.as_slice()) {
+            ([], _) => Err(ChoiceError::None),
+            ([only], _) => Ok((*only).to_owned()),
+            (_, [only]) => Ok((**only).to_owned()),
+            _ => Err(ChoiceError::Several { known: told() }),
+        }
+    }
+}

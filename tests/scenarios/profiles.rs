@@ -1,0 +1,145 @@
+//! Profiles on a machine's own kernel: in force as a whole, verified, and undone to the last byte.
+
+use std::collections::BTreeMap;
+
+use scenarios::{Server, Setup, scenario};
+
+const STANDARD: [&str; 15] = [
+    "analytics",
+    "build-farm",
+    "container-node",
+    "desktop",
+    "hpc",
+    "key-value",
+    "latency",
+    "network-edge",
+    "oltp",
+    "powersave",
+    "realtime",
+    "server",
+    "throughput",
+    "trading",
+    "web-front",
+];
+
+fn start(host: &'static str) -> Server {
+    Server::start(&Setup { host, images: &[], ..Setup::default() })
+}
+
+/// Everything that can be read of a kernel's settings, but for what changes by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Settings(BTreeMap<String, String>);
+
+impl Settings {
+    fn of(server: &Server) -> Self {
+        let text = server.sh(
+            "grep -rs '' /proc/sys /sys/kernel/mm /sys/block/*/queue/ /sys/class/net/*/queues \
+             /sys/module/*/parameters /sys/devices/system/cpu/*/cpufreq /proc/irq/*/smp_affinity \
+             2>/dev/null | grep -v '^/proc/sys/kernel/random/' | sort",
+        );
+        let lines = text.lines().filter_map(|line| line.split_once(':'));
+        let mut all = BTreeMap::new();
+        for (file, value) in lines {
+            let known: &mut String = all.entry(file.to_owned()).or_default();
+            *known += value;
+            known.push('\n');
+        }
+        assert!(all.len() > 500, "only {} files can be read", all.len());
+        Self(all)
+    }
+
+    /// Without what differs between two looks at a machine that nobody touches.
+    fn steady(server: &Server) -> (Self, Vec<String>) {
+        let (first, second) = (Self::of(server), Self::of(server));
+        let moving: Vec<String> = first
+            .0
+            .iter()
+            .filter(|(file, value)| second.0.get(*file) != Some(value))
+            .map(|(file, _)| file.clone())
+            .chain(COUNTERS.map(str::to_owned))
+            .collect();
+        assert!(moving.len() < 40, "too much moves: {moving:?}");
+        (second.without(&moving), moving)
+    }
+
+    fn without(mut self, files: &[String]) -> Self {
+        self.0.retain(|file, _| !files.contains(file));
+        self
+    }
+
+    fn differences(&self, other: &Self) -> Vec<String> {
+        let told = |value: Option<&String>| value.map_or("nothing", |value| value.trim()).to_owned();
+        let mut files: Vec<&String> = self.0.keys().chain(other.0.keys()).collect();
+        files.sort();
+        files.dedup();
+        files
+            .into_iter()
+            .filter(|file| self.0.get(*file) != other.0.get(*file))
+            .map(|file| format!("{file}: {} → {}", told(self.0.get(file)), told(other.0.get(file))))
+            .collect()
+    }
+}
+
+/// What counts events, and so changes whenever a program runs.
+const COUNTERS: [&str; 8] = [
+    "/proc/sys/fs/dentry-state",
+    "/proc/sys/fs/file-nr",
+    "/proc/sys/fs/inode-nr",
+    "/proc/sys/fs/inode-state",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/kernel/pty/nr",
+    "/proc/sys/fs/aio-nr",
+    "/proc/sys/vm/nr_hugepages_mempolicy",
+];
+
+/// Applies each standard profile, verifies it and takes it back.
+fn every_standard_profile(host: &'static str, release: &str) {
+    let server = start(host);
+    assert!(server.sh("uname -r").starts_with(release));
+    let (before, moving) = Settings::steady(&server);
+    for profile in STANDARD {
+        let report = server.sh(&format!("partitiond --format json profile apply {profile} --host"));
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let written = report["steps"].as_array().unwrap();
+        let written = written.iter().filter(|step| step["outcome"] == "written").count();
+        let during = Settings::of(&server).without(&moving);
+        let changed = before.differences(&during);
+        println!("{release} {profile}: {written} written, {} files differ", changed.len());
+        assert!(written > 3 && changed.len() >= written / 2, "{profile}: {changed:#?}");
+        let verified = server.sh("partitiond --format json profile verify --host");
+        let verified: serde_json::Value = serde_json::from_str(&verified).unwrap();
+        assert_eq!(verified["drifts"], serde_json::json!([]), "{profile}");
+        server.sh("partitiond profile rollback --host");
+        let after = Settings::of(&server).without(&moving);
+        assert_eq!(before.differences(&after), [""; 0], "{profile} left something behind");
+    }
+}
+
+#[test]
+fn every_standard_profile_on_6_12() {
+    scenario(|| every_standard_profile("linux-6.12-cloud", "6.12."));
+}
+
+#[test]
+#[ignore = "soak: a minute each"]
+fn every_standard_profile_on_6_1() {
+    scenario(|| every_standard_profile("linux-6.1-cloud", "6.1."));
+}
+
+#[test]
+#[ignore = "soak: a minute each"]
+fn every_standard_profile_on_5_10() {
+    scenario(|| every_standard_profile("linux-5.10-cloud", "5.10."));
+}
+
+#[test]
+#[ignore = "soak: a minute each"]
+fn every_standard_profile_on_7_2() {
+    scenario(|| every_standard_profile("linux-7.2-cloud", "7.2."));
+}
+
+#[test]
+#[ignore = "soak: a minute each"]
+fn every_standard_profile_on_6_12_rt() {
+    scenario(|| every_standard_profile("linux-6.12-rt", "6.12."));
+}
