@@ -10,7 +10,7 @@ mod signals;
 use std::collections::BTreeMap;
 
 pub use read::{Beneath, Look, MachineError, machine};
-pub use signals::Signals;
+pub use signals::{Signals, holds};
 
 use crate::catalogue::Kernel;
 use crate::expression::{Found, Type, Value};
@@ -250,6 +250,9 @@ impl Facts {
     /// What a name leads to.
     pub fn find(&self, path: &[String]) -> Found {
         match (self.values.get(&path.join(".")), named(path)) {
+            (None, None) if matches!(path, [ask, _] if ask == "exists" || ask == "active") => {
+                Found::NotKnownHere
+            }
             (Some(value), _) => Found::Value(value.clone()),
             (None, Some(_)) => Found::NotKnownHere,
             (None, None) => Found::Nothing,

@@ -1,6 +1,6 @@
 //! From a script to a plan for one kernel: its facts, the resolution, modules, what is there now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use profiles::catalogue::{Catalogue, LoadError};
 use profiles::composition::Arguments;
@@ -9,7 +9,7 @@ use profiles::expression::Value;
 use profiles::facts::{self, Facts, MachineError};
 use profiles::guarding::{self, Watched};
 use profiles::planning::{self, Planning};
-use profiles::resolution::{Request, resolve};
+use profiles::resolution::{Present, Request, resolve};
 use profiles::scripts::Scripts;
 use transaction::Plan;
 use transaction::agent::{Question, Reply};
@@ -69,7 +69,7 @@ impl Wanted<'_> {
     fn request<'r>(
         &'r self,
         facts: &'r Facts,
-        present: &'r profiles::resolution::Present,
+        present: &'r Present,
         catalogue: &'static Catalogue,
     ) -> Request<'static, 'r> {
         Request {
@@ -79,6 +79,32 @@ impl Wanted<'_> {
             facts,
             present,
             catalogue,
+        }
+    }
+}
+
+/// Learns of the files that the script asks for by name: `if exists("/sys/…")`. An answer may lead to the
+/// next question, and a script has only so many.
+fn learn(
+    kernel: &mut dyn Kernel,
+    wanted: &Wanted<'_>,
+    facts: &mut Facts,
+    present: &Present,
+    catalogue: &'static Catalogue,
+) -> Result<(), PrepareError> {
+    loop {
+        let resolution = resolve(&wanted.request(facts, present, catalogue))
+            .map_err(|diagnostic| PrepareError::Refused(vec![diagnostic]))?;
+        let asked = resolution.undecided.iter().filter_map(|it| it.fact.split_once('.'));
+        let asked = asked.filter(|(ask, _)| ["exists", "active"].contains(ask));
+        let asked: BTreeSet<(String, String)> =
+            asked.map(|(ask, of)| (ask.to_owned(), of.to_owned())).collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let seen = Seen::new(kernel);
+        for (ask, of) in asked {
+            facts.know(&format!("{ask}.{of}"), Value::Flag(facts::holds(&seen, &ask, &of)));
         }
     }
 }
@@ -99,6 +125,7 @@ pub fn prepare(
     if name != "this machine" {
         facts.know("partition.name", Value::Text(name));
     }
+    learn(kernel, wanted, &mut facts, &present, catalogue)?;
     let resolution = resolve(&wanted.request(&facts, &present, catalogue))
         .map_err(|diagnostic| PrepareError::Refused(vec![diagnostic]))?;
     if !resolution.is_ok() {

@@ -39,9 +39,18 @@ impl Signals<'_> {
             ["load", "avg1"] => self.load(0),
             ["load", "avg5"] => self.load(1),
             ["load", "avg15"] => self.load(2),
+            [ask @ ("exists" | "active"), of] => Some(Value::Flag(holds(self.0, ask, of))),
             _ => None,
         }
     }
+}
+
+/// What `exists("/path")` and `active("name.service")` ask for: whether there is such a file or directory, or
+/// a control group in which systemd runs that unit.
+pub fn holds(files: &dyn Look, ask: &str, of: &str) -> bool {
+    let group = format!("sys/fs/cgroup/system.slice/{of}");
+    let path = if ask == "active" { &group } else { of.trim_start_matches('/') };
+    files.text(path).is_some() || files.names(path).is_some()
 }
 
 impl Scope for Signals<'_> {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use transaction::journal::{Begin, Held, Reading};
-use transaction::plan::{Class, How, Origin, Step, Target, Undo};
+use transaction::plan::{Class, Coupled, How, Origin, Step, Target, Undo};
 use transaction::{Plan, StoreError};
 
 /// The steps that undo what profiles in force have set, oldest first in `in_force`, where `plan` does not
@@ -47,7 +47,14 @@ pub fn resets(
                         reset.setting.clone_from(&twin.setting);
                         reset.target = twin.target.clone();
                         reset.compare = twin.compare.clone();
-                        reset.undo = Undo::default();
+                        // And back again by this one's own value.
+                        let own = Coupled {
+                            setting: step.setting.clone(),
+                            target: step.target.clone(),
+                            compare: step.compare.clone(),
+                        };
+                        let how = How::Twin { twin: own, unset: unset.clone(), nudge: None };
+                        reset.undo = Undo { how, also: Vec::new() };
                     }
                     resets.extend(reset);
                 }
