@@ -163,7 +163,7 @@ pub fn resolve<'a>(request: &Request<'a, '_>) -> Result<Resolution<'a>, Diagnost
     couples::check(&mut resolution);
     resolution.settings.sort_by(|one, other| order(one).cmp(&order(other)));
     resolution.diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span);
-    resolution.undecided.sort_by(|one, other| one.span.cmp(&other.span));
+    resolution.undecided.sort_by_key(|one| one.span);
     Ok(resolution)
 }
 

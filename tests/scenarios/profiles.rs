@@ -1,8 +1,11 @@
 //! Profiles on a machine's own kernel: in force as a whole, verified, and undone to the last byte.
 
+#![allow(clippy::panic, reason = "a scenario ends where something does not work")]
+
 use std::collections::BTreeMap;
 
 use scenarios::{Server, Setup, scenario};
+use serde_json::Value;
 
 const STANDARD: [&str; 15] = [
     "analytics",
@@ -113,16 +116,14 @@ fn every_standard_profile(host: &'static str, release: &str) {
         }
         nothing_vanishes(&server, profile, release);
         let report = server.sh(&apply);
-        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
-        let written = report["steps"].as_array().unwrap();
-        let written = written.iter().filter(|step| step["outcome"] == "written").count();
+        let report = parsed(&report);
+        let written = list(&report["steps"]).filter(|step| step["outcome"] == "written").count();
         let during = Settings::of(&server).without(&moving);
         let changed = before.differences(&during);
         println!("{release} {profile}: {written} written, {} files differ", changed.len());
         assert!(written > 3 && changed.len() >= written / 2, "{profile}: {changed:#?}");
         let verified = server.sh("partitiond --format json profile verify --host");
-        let verified: serde_json::Value = serde_json::from_str(&verified).unwrap();
-        assert_eq!(verified["drifts"], serde_json::json!([]), "{profile}");
+        assert_eq!(parsed(&verified)["drifts"], serde_json::json!([]), "{profile}");
         server.sh("partitiond profile rollback --host");
         let after = Settings::of(&server).without(&moving);
         assert_eq!(before.differences(&after), [""; 0], "{profile} left something behind");
@@ -131,15 +132,14 @@ fn every_standard_profile(host: &'static str, release: &str) {
 
 /// Whatever a profile asks of this kernel is in its plan, or is named there with a reason.
 fn nothing_vanishes(server: &Server, profile: &str, release: &str) {
-    let plan = |machine: &str| -> serde_json::Value {
+    let plan = |machine: &str| {
         let line =
             format!("partitiond --format json profile plan {profile} {machine}; test $? = 2");
-        serde_json::from_str(&server.sh(&line)).unwrap()
+        parsed(&server.sh(&line))
     };
-    let names = |list: &serde_json::Value, key: &str| -> Vec<String> {
-        let own = |item: &serde_json::Value| item[key].as_str().unwrap().to_owned();
-        let setting = |name: String| name.split(" of ").next().unwrap().to_owned();
-        list.as_array().unwrap().iter().map(own).map(setting).collect()
+    let names = |items: &Value, key: &str| -> Vec<String> {
+        let own = |item: &Value| text(&item[key]).split(" of ").take(1).collect();
+        list(items).map(own).collect()
     };
     let flavour = if server.sh("uname -r").contains("rt") { "-rt" } else { "" };
     let version = release.trim_end_matches('.');
@@ -147,14 +147,25 @@ fn nothing_vanishes(server: &Server, profile: &str, release: &str) {
     let here = plan("--host");
     let mut told = names(&here["steps"], "setting");
     told.extend(names(&here["not_applicable"], "setting"));
-    for absent in here["not_applicable"].as_array().unwrap() {
-        assert!(absent["reason"].as_str().unwrap().len() > 10, "{absent}");
+    for absent in list(&here["not_applicable"]) {
+        assert!(text(&absent["reason"]).len() > 10, "{absent}");
     }
-    let all = names(&asked["settings"], "name")
-        .into_iter()
-        .chain(names(&asked["not_applicable"], "name"));
-    let vanished: Vec<String> = all.filter(|name| !told.contains(name)).collect();
+    let mut vanished = names(&asked["settings"], "name");
+    vanished.extend(names(&asked["not_applicable"], "name"));
+    vanished.retain(|name| !told.contains(name));
     assert_eq!(vanished, [""; 0], "{profile} on {release}");
+}
+
+fn parsed(json: &str) -> Value {
+    serde_json::from_str(json).unwrap_or_else(|error| panic!("{error}: {json}"))
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().unwrap_or_else(|| panic!("no list: {value}")).iter()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
 #[test]

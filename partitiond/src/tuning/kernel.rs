@@ -120,22 +120,25 @@ impl<'k> Seen<'k> {
         Self { kernel: std::cell::RefCell::new(kernel) }
     }
 
-    fn look(&self, question: &Question) -> Option<(Vec<Option<String>>, Vec<Option<Vec<String>>>)> {
-        match ask(*self.kernel.borrow_mut(), question) {
-            Ok(Reply::Seen { texts, names }) => Some((texts, names)),
-            _ => None,
-        }
+    fn look(&self, question: &Question) -> Option<Reply> {
+        ask(*self.kernel.borrow_mut(), question).ok()
     }
 }
 
 impl Look for Seen<'_> {
     fn text(&self, path: &str) -> Option<String> {
         let question = Question::Look { texts: vec![path.to_owned()], names: Vec::new() };
-        self.look(&question)?.0.pop()?
+        match self.look(&question)? {
+            Reply::Seen { mut texts, .. } => texts.pop()?,
+            _ => None,
+        }
     }
 
     fn names(&self, path: &str) -> Option<Vec<String>> {
         let question = Question::Look { texts: Vec::new(), names: vec![path.to_owned()] };
-        self.look(&question)?.1.pop()?
+        match self.look(&question)? {
+            Reply::Seen { mut names, .. } => names.pop()?,
+            _ => None,
+        }
     }
 }

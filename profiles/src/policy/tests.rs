@@ -108,11 +108,10 @@ proptest! {
                 prop_assert!(next.at - one.at >= Duration::from_secs(dwell));
                 left[rule] = Some(next.at);
             }
-            if let Some(Some(since)) = next.to.and_then(|rule| left.get(rule)) {
-                if next.from != next.to {
+            if let Some(Some(since)) = next.to.and_then(|rule| left.get(rule))
+                && next.from != next.to {
                     prop_assert!(next.at - *since >= Duration::from_secs(cooldown));
                 }
-            }
         }
     }
 }

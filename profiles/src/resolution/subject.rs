@@ -28,7 +28,12 @@ pub enum NoEntry {
     /// It is an error.
     Wrong(Box<Diagnostic>),
     /// Nothing is selected.
-    Nobody(String),
+    Nobody {
+        /// The setting, where that is known.
+        name: String,
+        /// Which devices were looked for.
+        reason: String,
+    },
 }
 
 impl From<Diagnostic> for NoEntry {
@@ -63,7 +68,12 @@ pub fn entries<'a>(
                 }
                 Err(told) => return Err(told.into()),
             };
-            let selected = selected(devices, present, values)?;
+            let selected = selected(devices, present, values).map_err(|none| match none {
+                NoEntry::Nobody { reason, .. } => {
+                    NoEntry::Nobody { name: setting.name.clone(), reason }
+                }
+                wrong @ NoEntry::Wrong(_) => wrong,
+            })?;
             let entry = |device| Entry { setting, device: Some(device) };
             Ok(selected.into_iter().map(entry).collect())
         }
@@ -207,7 +217,8 @@ fn selected(
         .collect();
     selected.dedup();
     if selected.is_empty() {
-        return Err(NoEntry::Nobody(format!("no device is called {}", patterns.join(" or "))));
+        let reason = format!("no device is called {}", patterns.join(" or "));
+        return Err(NoEntry::Nobody { name: String::new(), reason });
     }
     Ok(selected)
 }

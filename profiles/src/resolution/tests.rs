@@ -190,7 +190,7 @@ fn devices_are_patterns_until_the_machine_is_known() {
             "block.scheduler of nvme1n1 = none @ /sys/block/nvme1n1/queue/scheduler",
         ]
     );
-    assert_eq!(live.not_applicable, ["ipv4.conf.rp_filter: no device is called eth0"]);
+    assert_eq!(live.not_applicable, ["net.ipv4.conf.rp_filter: no device is called eth0"]);
     assert!(told("block \"../x\" { scheduler = none }")[0].contains("is not the name of a device"));
     assert!(told("block.scheduler = none")[0].contains("for which one?"));
 }

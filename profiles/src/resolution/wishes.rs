@@ -20,7 +20,7 @@ struct Wish {
 }
 
 /// Everything that is wished for one setting.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Wished<'a> {
     /// The entry; none for a file that the catalogue does not know.
     setting: Option<&'a Setting>,
@@ -86,8 +86,8 @@ impl<'a, 'r> Wishes<'a, 'r> {
                         }
                     }
                     Err(NoEntry::Wrong(diagnostic)) => resolution.diagnostics.push(*diagnostic),
-                    Err(NoEntry::Nobody(reason)) => self.nobody.push(NotApplicable {
-                        name: name.text.clone(),
+                    Err(NoEntry::Nobody { name, reason }) => self.nobody.push(NotApplicable {
+                        name,
                         reason,
                         origins: vec![who.origin()],
                     }),
@@ -290,22 +290,6 @@ impl<'a, 'r> Wishes<'a, 'r> {
         }
         safety::check(&mut decided, family, self.environment, guarded, resolution);
         resolution.settings = decided;
-    }
-}
-
-impl Default for Wished<'_> {
-    fn default() -> Self {
-        Self {
-            setting: None,
-            device: None,
-            values: Vec::new(),
-            least: Vec::new(),
-            most: Vec::new(),
-            more: Vec::new(),
-            less: Vec::new(),
-            required: None,
-            origins: Vec::new(),
-        }
     }
 }
 

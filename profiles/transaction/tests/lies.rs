@@ -264,21 +264,34 @@ fn the_history_is_bounded_and_survives() {
     let disk = common::disk::Disk::default();
     let mut model = model();
     let (mut engine, _) = start(&disk, 1, &mut model);
-    for round in 0..40 {
-        engine.apply(&plan([known(SWAPPINESS, &round.to_string())]), &mut model).unwrap();
+    let apply =
+        |engine: &mut transaction::Engine<common::disk::Disk>, model: &mut Model, round: u32| {
+            engine.apply(&plan([known(SWAPPINESS, &round.to_string())]), model).unwrap().number
+        };
+    for round in 0..38 {
+        let number = apply(&mut engine, &mut model, round);
+        engine.rollback(number, &mut model, Drifted::Overwrite).unwrap();
     }
+    apply(&mut engine, &mut model, 38);
+    apply(&mut engine, &mut model, 39);
     drop(engine);
     let (mut engine, recovery) = start(&disk, 1, &mut model);
     let numbers: Vec<u32> = engine.history().iter().map(|summary| summary.number).collect();
-    assert_eq!(numbers, (9..=40).collect::<Vec<u32>>());
+    // The last 32 that have ended, and what is in force.
+    assert_eq!(numbers, (7..=40).collect::<Vec<u32>>());
     assert_eq!(recovery.in_force, Some(40));
     engine.rollback(40, &mut model, Drifted::Overwrite).unwrap();
     assert_eq!(model.get(SWAPPINESS).as_deref(), Some("38"));
+    // What is in force is kept, however much there is of it.
+    for round in 0..40 {
+        apply(&mut engine, &mut model, round);
+    }
+    assert!(engine.history().iter().any(|summary| summary.number == 39));
     // Another boot: what was in force then is not now.
     drop(engine);
     let (mut engine, recovery) = start(&disk, 2, &mut model);
     assert_eq!(recovery.in_force, None);
-    let refused = engine.rollback(39, &mut model, Drifted::Overwrite).unwrap_err();
+    let refused = engine.rollback(80, &mut model, Drifted::Overwrite).unwrap_err();
     assert!(refused.to_string().contains("last boot"), "{refused}");
     assert_ne!(machine(1), machine(2));
 }
