@@ -77,8 +77,7 @@ fn load_modules(wanted: &[String], warnings: &mut Vec<String>) {
     if wanted.is_empty() {
         return;
     }
-    let directory = Path::new("/lib/modules").join(machine::kernel_release());
-    let text = read_or_empty(&directory.join(modules::FILE).to_string_lossy());
+    let text = read_or_empty(&directory().join(modules::FILE).to_string_lossy());
     let list = match modules::ModuleList::parse(&text) {
         Ok(list) => list,
         Err(error) => return warnings.push(format!("no kernel modules loaded: {error}")),
@@ -88,9 +87,24 @@ fn load_modules(wanted: &[String], warnings: &mut Vec<String>) {
         warnings.push(format!("kernel module {name} is not in the image"));
     }
     for path in paths {
-        if let Err(error) = crate::sys::modules::load(&directory.join(path)) {
+        if let Err(error) = crate::sys::modules::load(&directory().join(path)) {
             warnings.push(format!("cannot load kernel module {path}: {error}"));
         }
+    }
+}
+
+/// Where the modules of this kernel lie.
+fn directory() -> std::path::PathBuf {
+    Path::new("/lib/modules").join(machine::kernel_release())
+}
+
+/// Loads one module and what it needs.
+pub(crate) fn load_module(name: &str) -> Result<(), String> {
+    let mut warnings = Vec::new();
+    load_modules(&[name.to_owned()], &mut warnings);
+    match warnings.into_iter().next() {
+        None => Ok(()),
+        Some(warning) => Err(warning),
     }
 }
 

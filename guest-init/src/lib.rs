@@ -13,6 +13,7 @@
 //! | [`session`], [`workload`] | a program that the keeper asked for; one that the image or cluster file names |
 //! | [`program`], [`configuration`] | what to run, as whom, where |
 //! | [`pacing`], [`restart`], [`lines`], [`measure`], [`ending`] | decisions and parsers without side effects |
+//! | [`tuning`] | answers for the kernel's settings, as a program of a session |
 //! | [`sys`] | system calls |
 
 #![deny(unsafe_code)]
@@ -30,4 +31,5 @@ pub mod restart;
 pub mod session;
 #[allow(unsafe_code)]
 pub mod sys;
+pub mod tuning;
 pub mod workload;

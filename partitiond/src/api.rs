@@ -71,6 +71,9 @@ pub struct UpRequest {
     /// The digest of every image that the file defines, by its name there. Images that it only
     /// names are looked up in the supervisor's store.
     pub images: BTreeMap<String, String>,
+    /// The scripts that the file names as profiles: text by name.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, String>,
 }
 
 /// A plan, or why there is none.
@@ -264,6 +267,9 @@ pub struct PartitionStatus {
     pub ready_after_ms: Option<u64>,
     /// Whether a restart of its kernel is caught; while not, it would reset the machine.
     pub restart_guard: bool,
+    /// How it stands with its profile; none where it has none.
+    #[serde(default)]
+    pub profile: Option<String>,
     /// How often it has been started again since `up`.
     pub restarts: u32,
     /// What it measured of itself last.

@@ -24,11 +24,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::runtime::Runtime;
+use transaction::agent::{self, Question};
+use transaction::engine::Report;
 
 use crate::api::{
     DownRequest, Event, FRAMES, LogEntry, MachineReport, PartitionStatus, PlanAnswer, Progress,
     StoredImage, UpRequest, Version,
 };
+use crate::tuning::Errand;
 use body::Payload;
 pub use daemon::{Daemon, DaemonError};
 pub use error::ClientError;
@@ -227,6 +230,26 @@ impl Client {
     /// See [`Client::version`].
     pub fn stop(&self) -> Result<(), ClientError> {
         self.runtime.block_on(self.open(Method::POST, "/v1/stop", Payload::Empty, None)).map(drop)
+    }
+
+    /// Asks a partition's kernel.
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::version`].
+    pub fn question(&self, name: &str, question: &Question) -> Result<agent::Answer, ClientError> {
+        let path = format!("/v1/partitions/{}/kernel", segment(name));
+        self.ask(Method::POST, &path, json(question)?)
+    }
+
+    /// Brings a profile into force on a partition, which is looked after from then on.
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::version`].
+    pub fn tune(&self, name: &str, errand: &Errand) -> Result<Report, ClientError> {
+        let path = format!("/v1/partitions/{}/profile", segment(name));
+        self.ask(Method::POST, &path, json(errand)?)
     }
 
     /// A connection that carries frames of one session to and from a partition, and the bytes that

@@ -66,6 +66,11 @@ impl Paths {
         self.state.join("log").join(format!("{partition}.jsonl"))
     }
 
+    /// What a partition's kernel is to be.
+    pub fn profile(&self, partition: &str) -> PathBuf {
+        self.state.join("profiles").join(format!("{partition}.json"))
+    }
+
     /// What belongs to a running partition.
     pub fn partition(&self, name: &str) -> PartitionDir {
         PartitionDir(self.run.join("partitions").join(name))

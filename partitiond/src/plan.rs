@@ -46,6 +46,9 @@ pub struct Spec {
     pub numa: Option<Numa>,
     /// Its profile, as the file names it.
     pub profile: Option<String>,
+    /// What that file says.
+    #[serde(default)]
+    pub script: Option<String>,
     /// Words that the file adds to the kernel's command line.
     pub cmdline: String,
     /// What the file adds to the image's workloads.
@@ -96,7 +99,8 @@ pub fn desired(
             memory: assignment.memory,
             source: assignment.source,
             numa: assignment.numa,
-            profile: partition.profile.clone(),
+            profile: profile_of(cluster, partition),
+            script: None,
             cmdline: partition.cmdline.clone(),
             workloads: partition.workloads.clone(),
             restart: partition.restart,
@@ -105,6 +109,12 @@ pub fn desired(
         Some((name.clone(), spec))
     };
     cluster.partitions.iter().filter_map(spec).collect()
+}
+
+/// A partition's own profile, or its image's.
+fn profile_of(cluster: &Cluster, partition: &Partition) -> Option<String> {
+    let of_image = || cluster.images.get(&partition.image)?.profile.clone();
+    partition.profile.clone().or_else(of_image)
 }
 
 /// What is there.

@@ -12,6 +12,7 @@ mod policy;
 mod release;
 mod routes;
 mod start;
+mod tuning;
 mod up;
 mod watcher;
 

@@ -3,11 +3,15 @@
 //! A [`Kernel`] answers the engine's questions. [`prepare`] makes a plan of a script and what the kernel
 //! says of itself; [`apply`] brings it into force. Who watches a guard afterwards stands in [`steward`].
 
+mod errand;
 mod kernel;
+mod partition;
 mod prepare;
 pub mod steward;
 
+pub use errand::{Errand, ErrandError, Listener};
 pub use kernel::{Host, Kernel, KernelError, ask};
+pub use partition::Partition;
 pub use prepare::{PrepareError, Prepared, Wanted, prepare};
 
 use transaction::agent::{Question, Reply};

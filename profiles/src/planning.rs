@@ -113,11 +113,17 @@ impl Planning<'_> {
         if let Some(reason) = beyond(&resolved.place) {
             return Some(reason.to_owned());
         }
+        let target = target(&resolved.place);
+        let there = matches!(self.readings.get(&target), Some(Ok(_)));
+        // What a module brings may be built into this kernel: then it is there without.
+        let own = |module: &String| {
+            resolved.setting.is_some_and(|setting| setting.modules.contains(module))
+        };
+        let needed = resolved.modules.iter().filter(|module| !(there && own(module)));
         let without = |module: &String| self.without.iter().find(|(name, _)| name == module);
-        if let Some((module, why)) = resolved.modules.iter().find_map(without) {
+        if let Some((module, why)) = needed.into_iter().find_map(without) {
             return Some(format!("the module {module} cannot be loaded: {why}"));
         }
-        let target = target(&resolved.place);
         match self.readings.get(&target) {
             Some(Err(StoreError::Absent)) if !appears(resolved) => {
                 Some(format!("this machine has no {target}"))

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::composition::Library;
+use crate::composition::{Arguments, Library};
 use crate::diagnostic::{Diagnostic, FileId, Source, Sources};
+use crate::expression::{Expression, Found, Scope, evaluate};
 use crate::script::{Policy, Profile, Script};
+use crate::syntax::parse_expression;
 use crate::{standard, typing};
 
 /// What scripts say, and what is wrong with them whatever the kernel.
@@ -114,4 +116,42 @@ impl Scripts {
             _ => Err(ChoiceError::Several { known: told() }),
         }
     }
+}
+
+/// A text that is not a value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a value: parameter `{name}` takes one such as 1GiB")]
+pub struct ArgumentError {
+    /// The parameter.
+    pub name: String,
+    /// What it was given.
+    pub text: String,
+}
+
+/// No names but words.
+struct Words;
+
+impl Scope for Words {
+    fn find(&self, _: &[String]) -> Found {
+        Found::Nothing
+    }
+}
+
+/// What parameters are given, from names and texts: `dirty`, `1GiB`.
+///
+/// # Errors
+/// The first text that is not a value.
+pub fn arguments(parameters: &[(String, String)]) -> Result<Arguments, ArgumentError> {
+    let mut arguments = Arguments::new();
+    for (name, text) in parameters {
+        let wrong = || ArgumentError { name: name.clone(), text: text.clone() };
+        let mut sources = Sources::new();
+        let file = sources.add(Source::new("parameter", text));
+        let parse = parse_expression(file, text);
+        let tree = parse.tree().expression().filter(|_| parse.is_ok()).ok_or_else(wrong)?;
+        let expression = Expression::of(file, &tree, &mut Vec::new()).ok_or_else(wrong)?;
+        let value = evaluate(&expression, &Words).map_err(|_| wrong())?;
+        arguments.insert(name.clone(), value);
+    }
+    Ok(arguments)
 }

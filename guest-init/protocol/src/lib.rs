@@ -37,6 +37,13 @@ pub use message::{
 pub use shared::SharedMemory;
 pub use workload::{Restart, Workload};
 
+/// Where guest-init lies in a partition.
+pub const GUEST_INIT: &str = "/init";
+
+/// The argument with which guest-init, run as a program of a session, answers for its kernel's settings: a
+/// line of JSON for each question on its standard input.
+pub const TUNE: &str = "tune";
+
 /// The version of this protocol.
 pub const VERSION: u16 = 1;
 

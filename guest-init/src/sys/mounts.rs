@@ -81,6 +81,12 @@ pub fn mount_all() -> Vec<String> {
     failures
 }
 
+/// Mounts debugfs, where the scheduler's settings are since 5.13, unless it is mounted or this kernel has none.
+pub fn mount_debugfs() {
+    // What is not there is named for each setting that needs it.
+    let _ = mount("debugfs", "/sys/kernel/debug", QUIET, "mode=0700");
+}
+
 /// Mounts the calling process's view of processes over `/proc`.
 ///
 /// # Errors

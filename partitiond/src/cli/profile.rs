@@ -14,7 +14,7 @@ mod tests;
 
 use super::Context;
 use super::exit::Failure;
-use super::table::Profile;
+use super::table::{On, Profile};
 
 /// Scripts are wrong, or what they ask for is refused.
 const WRONG: u8 = 1;
@@ -25,11 +25,12 @@ const PENDING: u8 = 2;
 pub fn run(context: &Context, command: &Profile) -> Result<(), Failure> {
     match command {
         Profile::Check { files, machine } => check::run(context, files, machine),
-        Profile::Plan { file, profile, host: false, machine } => {
+        Profile::Plan { file, profile, host: false, partition: None, machine } => {
             plan::run(context, file, profile.as_deref(), machine)
         }
-        Profile::Plan { file, profile, host: true, machine } => {
-            apply::plan(context, file, profile.as_deref(), &machine.parameters)
+        Profile::Plan { file, profile, host, partition, machine } => {
+            let on = On { host: *host, partition: partition.clone() };
+            apply::plan(context, file, profile.as_deref(), &machine.parameters, &on)
         }
         Profile::Apply(wanted) => apply::run(context, wanted),
         Profile::Confirm { on } => in_force::confirm(context, on),

@@ -38,6 +38,7 @@ pub(super) fn status(name: &str, phase: Phase) -> PartitionStatus {
         ],
         ready_after_ms: Some(3100),
         restart_guard: true,
+        profile: None,
         restarts: 0,
         signals: None,
         signals_age_ms: None,

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::rc::Rc;
 
 use images::store::Store;
+use profiles::diagnostic::Source;
 
 use super::board::{Board, Task};
 use super::exit::{FAILED, Failure, USAGE};
@@ -63,7 +64,15 @@ pub fn request(
     for (name, digest) in &digests {
         upload::image(client, store, name, digest, board)?;
     }
+    let mut profiles = BTreeMap::new();
+    let partitions = file.cluster.partitions.values().filter_map(|it| it.profile.as_ref());
+    let images = file.cluster.images.values().filter_map(|image| image.profile.as_ref());
+    for name in partitions.chain(images) {
+        let source = Source::read(&base.join(name)).map_err(|error| Failure::of(&error))?;
+        profiles.insert(name.clone(), source.text().to_owned());
+    }
     Ok(UpRequest {
+        profiles,
         path: file.source().name().to_owned(),
         text: file.source().text().to_owned(),
         images: digests.into_iter().map(|(name, digest)| (name, digest.to_string())).collect(),

@@ -43,10 +43,11 @@ fn summary(spec: &Spec) -> String {
 
 fn compare(spec: &Spec, existing: &Existing) -> (Action, String, Vec<Change>) {
     let changes = changes(&existing.spec, spec);
-    // Supervision alone changes nothing inside the partition, nor does another wish for nodes that
+    // Supervision alone, and a profile that another takes the place of, change nothing inside the partition, nor does another wish for nodes that
     // the place it has fulfils.
-    let only_supervision =
-        changes.iter().all(|change| matches!(change.what, "restart" | "hang_after" | "numa"));
+    let only_supervision = changes
+        .iter()
+        .all(|change| matches!(change.what, "restart" | "hang_after" | "numa" | "profile"));
     match existing.state {
         State::Stopped => (Action::Start, format!("it is stopped; {}", summary(spec)), Vec::new()),
         State::Failed if changes.is_empty() => {
@@ -82,7 +83,15 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
         ("memory", old.memory != new.memory, memory(&old.memory), memory(&new.memory)),
         ("memory source", old.source != new.source, source(old), source(new)),
         ("numa", old.numa != new.numa, numa(old), numa(new)),
-        ("profile", old.profile != new.profile, profile(old), profile(new)),
+        (
+            "profile",
+            old.profile != new.profile || old.script != new.script,
+            profile(old),
+            match old.profile == new.profile {
+                true => format!("{} (edited)", profile(new)),
+                false => profile(new),
+            },
+        ),
         ("cmdline", old.cmdline != new.cmdline, words(&old.cmdline), words(&new.cmdline)),
         ("workloads", old.workloads != new.workloads, workloads(old), workloads(new)),
         (

@@ -64,7 +64,7 @@ impl Supervisor {
         let entries: Vec<_> = self.ledger().partitions.values().cloned().collect();
         for entry in entries {
             let name = entry.spec.name.clone();
-            self.kept().insert(name.clone(), Kept::new(entry));
+            self.kept().insert(name.clone(), Kept { found: true, ..Kept::new(entry) });
             self.clone().watch(&name, true).await;
         }
     }

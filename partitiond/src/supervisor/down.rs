@@ -49,6 +49,9 @@ impl Supervisor {
             tokio::spawn(async move {
                 let begun = Instant::now();
                 let ended = supervisor.end(&name, request.force).await;
+                if ended.is_ok() {
+                    supervisor.forget_profile(&name);
+                }
                 (name, ended, begun.elapsed().as_millis() as u64)
             })
         });

@@ -19,6 +19,10 @@ pub struct Kept {
     pub report: Report,
     /// The keeper's process id.
     pub keeper: Option<u32>,
+    /// It ran when this supervisor began.
+    pub found: bool,
+    /// How it stands with its profile in this life; none where it has none, or that is under way.
+    pub tuned: Option<Result<String, String>>,
     /// Somebody asked for its end, so that it is not started again.
     pub wanted_down: bool,
 }
@@ -28,7 +32,15 @@ impl Kept {
     pub fn new(entry: Entry) -> Self {
         static LIVES: AtomicU64 = AtomicU64::new(0);
         let life = LIVES.fetch_add(1, Ordering::Relaxed);
-        Self { life, entry, report: Report::default(), keeper: None, wanted_down: false }
+        Self {
+            life,
+            entry,
+            report: Report::default(),
+            keeper: None,
+            found: false,
+            tuned: None,
+            wanted_down: false,
+        }
     }
 
     /// As planning sees it.
@@ -69,6 +81,10 @@ impl Kept {
             start: report.start.clone(),
             ready_after_ms: report.ready_after_ms,
             restart_guard: report.restart_guard,
+            profile: self
+                .tuned
+                .clone()
+                .map(|tuned| tuned.unwrap_or_else(|why| format!("failed: {why}"))),
             restarts: entry.restarts,
             signals: report.signals.clone(),
             signals_age_ms: report.signals_at_ms.map(|at| now_ms().saturating_sub(at)),

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boot::bare::Starter;
 
-use super::Supervisor;
 use super::images::Bootable;
+use super::{Supervisor, tuning};
 use super::{failed, problem};
 use crate::api::{PlanAnswer, Problem, ProblemKind, UpRequest};
 use crate::cluster::{
@@ -112,6 +112,18 @@ impl Supervisor {
             }
         }
         problems.finish(file.source().clone()).map_err(invalid)?;
+        for (name, spec) in &mut desired {
+            let Some(profile) = &spec.profile else { continue };
+            let missing = || {
+                let message =
+                    format!("{name}: the text of {profile} did not come with the cluster file");
+                problem(ProblemKind::Invalid, message, None)
+            };
+            let text = request.profiles.get(profile).ok_or_else(missing)?;
+            let errand = tuning::errand_of(profile, text);
+            errand.check().map_err(|why| problem(ProblemKind::Invalid, why, None))?;
+            spec.script = Some(text.clone());
+        }
         let plan = plan::plan(&desired, &actual);
         let facts = doctor::sys::read(&machine);
         let accepted = &file.cluster.accept;

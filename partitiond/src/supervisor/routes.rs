@@ -15,6 +15,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use serde::Deserialize;
 use tokio::net::UnixListener;
+use transaction::agent::{Answer, Question};
+use transaction::engine::Report;
 
 use super::{Supervisor, failed, problem};
 use crate::api::{
@@ -22,6 +24,7 @@ use crate::api::{
     StoredImage, UpRequest, Version, printable,
 };
 use crate::doctor;
+use crate::tuning::Errand;
 
 type Shared = State<Arc<Supervisor>>;
 
@@ -41,6 +44,8 @@ pub async fn serve(
         .route("/v1/partitions/{name}", get(partition))
         .route("/v1/partitions/{name}/log", get(log))
         .route("/v1/partitions/{name}/exec", post(exec::exec))
+        .route("/v1/partitions/{name}/kernel", post(kernel))
+        .route("/v1/partitions/{name}/profile", post(profile))
         .route("/v1/events", get(events))
         .route("/v1/images", get(images))
         .route("/v1/images/{name}", put(blobs::put_image).delete(blobs::delete_image))
@@ -136,6 +141,24 @@ async fn log(
     Ok(streams::file(path, query.follow))
 }
 
+/// A question to the partition's kernel: [`transaction::agent::Question`].
+async fn kernel(
+    State(supervisor): Shared,
+    Path(name): Path<String>,
+    Json(question): Json<Question>,
+) -> Result<Json<Answer>, Problem> {
+    supervisor.question(&name, question).await.map(Json)
+}
+
+/// A profile for the partition's kernel: [`crate::tuning::Errand`].
+async fn profile(
+    State(supervisor): Shared,
+    Path(name): Path<String>,
+    Json(errand): Json<Errand>,
+) -> Result<Json<Report>, Problem> {
+    supervisor.tune(&name, errand).await.map(Json)
+}
+
 async fn events(State(supervisor): Shared, Query(query): Query<Follow>) -> Response {
     let (stored, listener) = supervisor.events.listen();
     streams::events(stored, query.follow.then_some(listener))
@@ -160,7 +183,7 @@ impl Supervisor {
     }
 }
 
-fn unknown(name: &str) -> Problem {
+pub(super) fn unknown(name: &str) -> Problem {
     let message = format!("there is no partition `{}`", printable(name));
     problem(ProblemKind::NotFound, message, Some("`partitiond ps` lists them".to_owned()))
 }

@@ -59,6 +59,7 @@ fn entry(name: &str, restart: Restart) -> Entry {
         source: MemorySource::default(),
         numa: None,
         profile: None,
+        script: None,
         cmdline: String::new(),
         workloads: Vec::new(),
         restart,

@@ -20,7 +20,7 @@ use crate::plan::{Action, Spec};
 /// How long a partition may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-type Teller = mpsc::UnboundedSender<Progress>;
+pub(super) type Teller = mpsc::UnboundedSender<Progress>;
 
 /// Held by the one `up` or `down` that is being carried out.
 pub(super) type Operation = tokio::sync::OwnedMutexGuard<()>;
@@ -58,6 +58,7 @@ impl Supervisor {
         for name in &starts {
             if let Some(spec) = planned.desired.get(name) {
                 entries.push(self.entry(&planned, name, spec)?);
+                self.want_profile(name, spec);
             }
         }
         for partition in named(Action::Keep) {
@@ -65,7 +66,12 @@ impl Supervisor {
         }
         for name in named(Action::Update) {
             if let Some(spec) = planned.desired.get(&name) {
+                let before =
+                    self.kept().get(&name).and_then(|kept| kept.entry.wanted.script.clone());
                 self.supervise_as(&name, spec)?;
+                if before != spec.script {
+                    self.clone().tune_as(&name, spec, &tell).await;
+                }
             }
             let _ = tell.send(Progress::Kept { partition: name });
         }
@@ -76,6 +82,9 @@ impl Supervisor {
             Err(failure) => (&[][..], Err(failure)),
         };
         let ok = result.is_ok();
+        if ok {
+            self.wait_for_profiles(started, &tell).await;
+        }
         if let Err((partition, problem)) = result {
             let _ = tell.send(Progress::Failed { partition, problem });
             self.undo(started, room_made, &tell).await;

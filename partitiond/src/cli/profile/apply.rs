@@ -2,22 +2,23 @@
 
 use std::path::Path;
 
+use profiles::diagnostic::Source;
 use profiles::policy::{Compiled, compile};
 use transaction::Plan;
 use transaction::engine::{Outcome, Report, StepReport};
 
-use super::attend::{self, Errand};
+use super::attend;
 use super::in_force;
 use super::scripts::{Scripts, arguments};
 use super::{PENDING, WRONG};
 use crate::cli::exit::Failure;
 use crate::cli::table::{Apply, On};
-use crate::cli::{Context, output};
-use crate::tuning::{self, Kernel, PrepareError, Prepared, Wanted};
+use crate::cli::{Context, connect, output};
+use crate::tuning::{self, Errand, Kernel, PrepareError, Prepared, Wanted};
 
 /// `profile apply FILE`
 pub fn run(context: &Context, wanted: &Apply) -> Result<(), Failure> {
-    let mut kernel = in_force::kernel(&wanted.on)?;
+    let mut kernel = in_force::kernel(context, &wanted.on)?;
     let named = wanted.profile.as_deref();
     let Some((scripts, prepared)) =
         prepare(context, kernel.as_mut(), &wanted.file, named, &wanted.parameters, true)?
@@ -29,27 +30,32 @@ pub fn run(context: &Context, wanted: &Apply) -> Result<(), Failure> {
         Some(_) => None,
         None => policy(context, &scripts)?,
     };
-    let report = if prepared.watched.is_some() || policy.is_some() {
-        let errand = Errand::new(&scripts, &wanted.parameters, &prepared, policy.is_some());
+    let report = if let Some(name) = &wanted.on.partition {
+        // The supervisor looks after it, from outside; and brings it back when the partition starts again.
+        let errand = errand(&scripts, &wanted.parameters, &prepared, policy.is_some());
+        connect::existing(context)?.tune(name, &errand)?
+    } else if prepared.watched.is_some() || policy.is_some() {
+        let errand = errand(&scripts, &wanted.parameters, &prepared, policy.is_some());
         if wanted.foreground {
-            return attend::stay(&errand, |report| told(context, &prepared, report));
+            return attend::stay(&errand, |report| told(context, &prepared, report, &wanted.on));
         }
         attend::send(&errand)?
     } else {
         tuning::apply(kernel.as_mut(), &prepared)
             .map_err(|error| Failure::of(&error).status(WRONG))?
     };
-    told(context, &prepared, &report)
+    told(context, &prepared, &report, &wanted.on)
 }
 
-/// `profile plan FILE --host`
+/// `profile plan FILE --host` or `--partition NAME`
 pub fn plan(
     context: &Context,
     file: &Path,
     named: Option<&str>,
     parameters: &[(String, String)],
+    on: &On,
 ) -> Result<(), Failure> {
-    let mut kernel = in_force::kernel(&On { host: true })?;
+    let mut kernel = in_force::kernel(context, on)?;
     let prepared = prepare(context, kernel.as_mut(), file, named, parameters, false)?;
     let Some((scripts, prepared)) = prepared else { return Err(Failure::silent(WRONG)) };
     if context.json() {
@@ -75,7 +81,9 @@ fn prepare(
     }
     let profile = scripts.one(named)?;
     let arguments = arguments(parameters)?;
-    attend::undo_what_nobody_watches(context, kernel)?;
+    if kernel.is_this_machine() {
+        attend::undo_what_nobody_watches(context, kernel)?;
+    }
     let wanted = Wanted { scripts: &scripts, profile: &profile, arguments: &arguments };
     match tuning::prepare(kernel, &wanted, load) {
         Ok(prepared) => Ok(Some((scripts, prepared))),
@@ -83,6 +91,23 @@ fn prepare(
             scripts.refuse(context, &diagnostics).map(|()| None)
         }
         Err(error) => Err(Failure::of(&error).status(WRONG)),
+    }
+}
+
+/// What whoever looks after the profile has to know.
+fn errand(
+    scripts: &Scripts,
+    parameters: &[(String, String)],
+    prepared: &Prepared,
+    follow: bool,
+) -> Errand {
+    let text = |it: &Source| (it.name().to_owned(), it.text().to_owned());
+    Errand {
+        scripts: scripts.given().map(text).collect(),
+        profile: Some(prepared.plan.profile.clone()),
+        parameters: parameters.to_vec(),
+        follow,
+        plan: Some(prepared.plan.clone()),
     }
 }
 
@@ -148,7 +173,7 @@ fn changes(plan: &Plan) -> bool {
 }
 
 /// What was done.
-fn told(context: &Context, prepared: &Prepared, report: &Report) -> Result<(), Failure> {
+fn told(context: &Context, prepared: &Prepared, report: &Report, on: &On) -> Result<(), Failure> {
     if context.json() {
         return output::json(report);
     }
@@ -182,7 +207,7 @@ fn told(context: &Context, prepared: &Prepared, report: &Report) -> Result<(), F
         Some(Some(within)) => {
             let seconds = within as f64 / 1000.0;
             text += &format!(
-                "confirm it within {seconds} s, or it is undone: partitiond profile confirm\n"
+                "confirm it within {seconds} s, or it is undone: partitiond profile confirm {on}\n"
             );
         }
         Some(None) => text += "its guard is watched for as long as it is in force\n",

@@ -7,57 +7,16 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use nix::fcntl::{Flock, FlockArg};
-use profiles::diagnostic::Source;
-use profiles::guarding;
-use profiles::policy::compile;
-use profiles::scripts::Scripts as Read;
-use serde::{Deserialize, Serialize};
-use transaction::Plan;
 use transaction::engine::Report;
 
 use super::WRONG;
-use super::scripts::{Scripts, arguments};
 use crate::cli::Context;
 use crate::cli::exit::Failure;
 use crate::client::in_own_session;
-use crate::tuning::steward::{Happening, INTERVAL, Steward, undo_unwatched};
-use crate::tuning::{self, Host, Kernel, Prepared};
-
-/// What to look after.
-#[derive(Serialize, Deserialize)]
-pub struct Errand {
-    /// Names and texts of the scripts.
-    scripts: Vec<(String, String)>,
-    profile: String,
-    parameters: Vec<(String, String)>,
-    plan: Plan,
-    /// Whether the script's policy is followed.
-    follow: bool,
-}
-
-impl Errand {
-    /// What `apply` was asked for.
-    pub fn new(
-        scripts: &Scripts,
-        parameters: &[(String, String)],
-        prepared: &Prepared,
-        follow: bool,
-    ) -> Self {
-        Self {
-            scripts: scripts
-                .given()
-                .map(|it| (it.name().to_owned(), it.text().to_owned()))
-                .collect(),
-            profile: prepared.plan.profile.clone(),
-            parameters: parameters.to_vec(),
-            plan: prepared.plan.clone(),
-            follow,
-        }
-    }
-}
+use crate::tuning::steward::{Happening, undo_unwatched};
+use crate::tuning::{self, Errand, Host, Kernel, Listener};
 
 /// Whose lock tells that somebody looks after this machine's profile.
 fn lock_file() -> io::Result<File> {
@@ -114,7 +73,7 @@ pub fn send(errand: &Errand) -> Result<Report, Failure> {
         );
         Failure::failed(message).status(WRONG)
     })?;
-    said.map_err(|why| Failure::failed(why).status(WRONG))
+    said.map_err(|error| Failure::of(&error).status(WRONG))
 }
 
 /// `profile attend`: reads an errand from standard input, and says on standard output what became of the plan.
@@ -130,7 +89,7 @@ pub fn run() -> Result<(), Failure> {
         let text = serde_json::to_string(result).unwrap_or_default();
         let _ = writeln!(io::stdout(), "{text}").and_then(|()| io::stdout().flush());
     };
-    let result = attend(&errand, |report| said(&Ok(report)));
+    let result = attend(&errand, &mut |report| said(&Ok(report)));
     if let Err(failure) = &result {
         said(&Err(failure.message.clone()));
     }
@@ -138,71 +97,38 @@ pub fn run() -> Result<(), Failure> {
 }
 
 /// Does the errand in this process: `apply --foreground`.
-pub fn stay(
-    errand: &Errand,
-    told: impl FnOnce(&Report) -> Result<(), Failure>,
-) -> Result<(), Failure> {
+pub fn stay(errand: &Errand, told: impl Fn(&Report) -> Result<(), Failure>) -> Result<(), Failure> {
     let mut result = Ok(());
-    attend(errand, |report| result = told(report))?;
+    attend(errand, &mut |report| result = told(report))?;
     result
 }
 
-fn attend(errand: &Errand, applied: impl FnOnce(&Report)) -> Result<(), Failure> {
-    let wrong = |message: String| Failure::failed(message).status(WRONG);
-    let sources = errand.scripts.iter().map(|(name, text)| Source::new(name, text));
-    let scripts = Read::of(sources);
-    let arguments = arguments(&errand.parameters)?;
-    let mut warnings = Vec::new();
-    let watched = scripts.library.family(&errand.profile).ok().and_then(|family| {
-        let guard = scripts.library.guard(&family)?;
-        Some(guarding::compile(guard, &scripts.sources, &mut warnings))
-    });
-    let policy = scripts.policy().filter(|_| errand.follow);
-    let policy = policy.map(|policy| compile(policy, &scripts.sources, &mut warnings));
-    let mut kernel = Host::new(|_| {});
-    let prepared = Prepared {
-        plan: errand.plan.clone(),
-        watched: watched.clone(),
-        warnings: Vec::new(),
-        unread: Vec::new(),
-    };
-    let report = tuning::apply(&mut kernel, &prepared).map_err(|error| wrong(error.to_string()))?;
-    let begun = Instant::now();
-    let mut steward = Steward::new(
-        &scripts,
-        &arguments,
-        policy.as_ref(),
-        report.number,
-        watched,
-        begun.elapsed(),
-    );
-    applied(&report);
-    // The one before sees that its profile is no longer the newest, and leaves.
-    let lock = lock_file().and_then(|file| {
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
-    });
-    let _lock = lock.map_err(|error| wrong(format!("{}: {error}", tuning::DIRECTORY)))?;
-    while steward.is_needed() {
-        std::thread::sleep(INTERVAL);
-        for happening in steward.look(&mut kernel, begun.elapsed()) {
-            eprintln!("partitiond: {}", told(&happening));
-        }
-    }
-    Ok(())
+/// Tells of what happens, and holds the lock by which others know that somebody looks after the profile.
+struct Attendant<'a> {
+    applied: &'a mut dyn FnMut(&Report),
+    lock: io::Result<Flock<File>>,
 }
 
-fn told(happening: &Happening) -> String {
-    match happening {
-        Happening::Confirmed(number) => format!("transaction {number} is confirmed"),
-        Happening::Undone { number, why, differences } if differences.is_empty() => {
-            format!("transaction {number} is undone: {why}")
+impl Listener for Attendant<'_> {
+    fn applied(&mut self, report: &Report, _guarded: bool) {
+        (self.applied)(report);
+        // The one before sees that its profile is no longer the newest, and leaves.
+        self.lock = lock_file().and_then(|file| {
+            Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, error)| error.into())
+        });
+        if let Err(error) = &self.lock {
+            eprintln!("partitiond: {}: {error}", tuning::DIRECTORY);
         }
-        Happening::Undone { number, why, differences } => {
-            format!("transaction {number} is undone: {why}; except {}", differences.join(", "))
-        }
-        Happening::Stuck { why, error } => format!("cannot undo ({why}): {error}"),
-        Happening::Switched { to, why } => format!("switched to {to}: {why}"),
-        Happening::NotSwitched { to, why } => format!("not switched to {to}: {why}"),
-        Happening::Superseded => "somebody else changed what is in force".to_owned(),
     }
+
+    fn happened(&mut self, happening: &Happening) {
+        eprintln!("partitiond: {happening}");
+    }
+}
+
+fn attend(errand: &Errand, applied: &mut dyn FnMut(&Report)) -> Result<(), Failure> {
+    let lock = Err(io::ErrorKind::NotFound.into());
+    errand
+        .carry_out(&mut Host::new(|_| {}), &mut Attendant { applied, lock })
+        .map_err(|why| Failure::failed(why).status(WRONG))
 }

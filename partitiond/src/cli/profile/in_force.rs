@@ -1,7 +1,7 @@
 //! `profile confirm`, `rollback`, `verify` and `history`: what is in force on a kernel.
 
 use serde::Serialize;
-use transaction::agent::{Question, Reply};
+use transaction::agent::{Answer, Question, Reply};
 use transaction::engine::Recovery;
 use transaction::journal::Summary;
 
@@ -9,12 +9,42 @@ use super::attend;
 use super::{PENDING, WRONG};
 use crate::cli::exit::Failure;
 use crate::cli::table::On;
-use crate::cli::{Context, context, output};
+use crate::cli::{Context, connect, output};
+use crate::client::Client;
 use crate::tuning::{self, Host, Kernel, KernelError};
 
 /// The kernel that is meant.
-pub fn kernel(_on: &On) -> Result<Box<dyn Kernel>, Failure> {
-    Ok(Box::new(Host::new(recovered)))
+pub fn kernel(context: &Context, on: &On) -> Result<Box<dyn Kernel>, Failure> {
+    match &on.partition {
+        None => Ok(Box::new(Host::new(recovered))),
+        Some(name) => {
+            let client = connect::existing(context)?;
+            Ok(Box::new(Remote { client, name: name.clone() }))
+        }
+    }
+}
+
+/// A partition's kernel, behind its supervisor.
+struct Remote {
+    client: Client,
+    name: String,
+}
+
+impl Kernel for Remote {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn answer(&mut self, question: &Question) -> Result<Answer, KernelError> {
+        self.client.question(&self.name, question).map_err(|error| KernelError::Unreachable {
+            name: self.name.clone(),
+            why: error.to_string(),
+        })
+    }
+
+    fn recovered(&mut self, recovery: &Recovery) {
+        recovered(recovery);
+    }
 }
 
 /// What was found unfinished, as a person reads it.
@@ -32,15 +62,18 @@ fn recovered(recovery: &Recovery) {
             }
             None => "its kernel is gone".to_owned(),
         };
-        context::say(&format!(
+        crate::cli::context::say(&format!(
             "transaction {number} (profile {profile}) was left unfinished and is rolled back: {done}"
         ));
     }
     for damaged in &recovery.damaged {
-        context::say(&format!("{} is no journal and was put aside: {}", damaged.name, damaged.why));
+        crate::cli::context::say(&format!(
+            "{} is no journal and was put aside: {}",
+            damaged.name, damaged.why
+        ));
     }
     for note in &recovery.notes {
-        context::say(note);
+        crate::cli::context::say(note);
     }
 }
 
@@ -58,8 +91,10 @@ fn unexpected(reply: &Reply) -> Failure {
 
 /// `profile confirm`
 pub fn confirm(context: &Context, on: &On) -> Result<(), Failure> {
-    let mut kernel = kernel(on)?;
-    attend::undo_what_nobody_watches(context, kernel.as_mut())?;
+    let mut kernel = kernel(context, on)?;
+    if kernel.is_this_machine() {
+        attend::undo_what_nobody_watches(context, kernel.as_mut())?;
+    }
     match ask(kernel.as_mut(), &Question::Confirm(None))? {
         Reply::Confirmed(number) if context.json() => output::json(&number),
         Reply::Confirmed(number) => output::text(&format!("transaction {number} is to stay\n")),
@@ -74,8 +109,8 @@ pub fn rollback(
     number: Option<u32>,
     force: bool,
 ) -> Result<(), Failure> {
-    let undone =
-        tuning::roll_back(kernel(on)?.as_mut(), number, force).map_err(|error| failure(&error))?;
+    let undone = tuning::roll_back(kernel(context, on)?.as_mut(), number, force)
+        .map_err(|error| failure(&error))?;
     let restored = &undone.restored;
     if context.json() {
         output::json(&undone)?;
@@ -101,7 +136,7 @@ pub fn rollback(
 
 /// `profile verify`
 pub fn verify(context: &Context, on: &On, number: Option<u32>) -> Result<(), Failure> {
-    let reply = ask(kernel(on)?.as_mut(), &Question::Verify(number))?;
+    let reply = ask(kernel(context, on)?.as_mut(), &Question::Verify(number))?;
     let Reply::Verified(number, verification) = reply else { return Err(unexpected(&reply)) };
     if context.json() {
         output::json(&verification)?;
@@ -134,7 +169,7 @@ struct Line {
 
 /// `profile history`
 pub fn history(context: &Context, on: &On) -> Result<(), Failure> {
-    let reply = ask(kernel(on)?.as_mut(), &Question::History)?;
+    let reply = ask(kernel(context, on)?.as_mut(), &Question::History)?;
     let Reply::History(history) = reply else { return Err(unexpected(&reply)) };
     let line = |summary: Summary| Line {
         number: summary.number,

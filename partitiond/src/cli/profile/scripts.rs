@@ -5,12 +5,10 @@ use std::path::Path;
 use profiles::catalogue::{Catalogue, Kernel};
 use profiles::composition::Arguments;
 use profiles::diagnostic::report::Report;
-use profiles::diagnostic::{Diagnostic, Source, Sources, render};
-use profiles::expression::{Expression, Found, Scope, evaluate};
+use profiles::diagnostic::{Diagnostic, Source, render};
 use profiles::facts::Facts;
 use profiles::scripts::ChoiceError;
 use profiles::standard;
-use profiles::syntax::parse_expression;
 
 use super::WRONG;
 use crate::cli::Context;
@@ -92,31 +90,8 @@ pub fn facts(kernel: &Kernel, machine: &Described) -> Facts {
     facts
 }
 
-/// No names but words.
-struct Words;
-
-impl Scope for Words {
-    fn find(&self, _: &[String]) -> Found {
-        Found::Nothing
-    }
-}
-
 /// The parameters of a command line.
 pub fn arguments(parameters: &[(String, String)]) -> Result<Arguments, Failure> {
-    let mut arguments = Arguments::new();
-    for (name, text) in parameters {
-        let wrong = || {
-            let message =
-                format!("`{text}` is not a value: parameter `{name}` takes one such as 1GiB");
-            Failure::with_status(USAGE, message)
-        };
-        let mut sources = Sources::new();
-        let file = sources.add(Source::new("parameter", text));
-        let parse = parse_expression(file, text);
-        let tree = parse.tree().expression().filter(|_| parse.is_ok()).ok_or_else(wrong)?;
-        let expression = Expression::of(file, &tree, &mut Vec::new()).ok_or_else(wrong)?;
-        let value = evaluate(&expression, &Words).map_err(|_| wrong())?;
-        arguments.insert(name.clone(), value);
-    }
-    Ok(arguments)
+    profiles::scripts::arguments(parameters)
+        .map_err(|error| Failure::with_status(USAGE, error.to_string()))
 }

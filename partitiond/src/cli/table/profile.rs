@@ -27,8 +27,11 @@ pub enum Profile {
         #[arg(long, value_name = "NAME")]
         profile: Option<String>,
         /// For this machine as it is.
-        #[arg(long, conflicts_with_all = ["kernel", "cpus", "memory"])]
+        #[arg(long, conflicts_with_all = ["kernel", "cpus", "memory", "partition"])]
         host: bool,
+        /// For this partition as it is.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["kernel", "cpus", "memory"])]
+        partition: Option<String>,
         /// Which machine.
         #[command(flatten)]
         machine: Described,
@@ -125,6 +128,19 @@ pub struct On {
     /// This machine's own.
     #[arg(long)]
     pub host: bool,
+    /// This partition's.
+    #[arg(long, value_name = "NAME")]
+    pub partition: Option<String>,
+}
+
+impl std::fmt::Display for On {
+    /// As it is written on a command line.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.partition {
+            Some(name) => write!(f, "--partition {name}"),
+            None => f.write_str("--host"),
+        }
+    }
 }
 
 /// A machine that is not here.
