@@ -96,6 +96,7 @@ impl Planning<'_> {
             });
         }
         planned.plan.guard.clone_from(&self.guard);
+        planned.plan.workloads.clone_from(&resolution.workloads);
         let resets = replacement::resets(self.in_force, &planned.plan, self.readings);
         // Latches stay last.
         let latch = planned.plan.steps.iter().position(|step| step.class == Class::OneWay);

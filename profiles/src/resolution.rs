@@ -15,6 +15,7 @@ pub(crate) mod subject;
 #[cfg(test)]
 mod tests;
 mod wishes;
+mod workloads;
 
 use std::collections::BTreeMap;
 
@@ -125,6 +126,8 @@ pub struct Undecided {
 pub struct Resolution<'a> {
     /// In the order in which they are to be written.
     pub settings: Vec<Resolved<'a>>,
+    /// Programs, and what becomes of their tasks.
+    pub workloads: Vec<transaction::assign::Workload>,
     /// What this kernel does not have.
     pub not_applicable: Vec<NotApplicable>,
     /// What cannot be said without the machine.
@@ -160,6 +163,7 @@ pub fn resolve<'a>(request: &Request<'a, '_>) -> Result<Resolution<'a>, Diagnost
     wishes.gather(&family, &mut resolution);
     let guard = request.library.guard(&family).filter(|guard| protects(guard));
     wishes.decide(&family, guard.is_some(), &mut resolution);
+    workloads::resolve(request, &family, &environment, guard.is_some(), &mut resolution);
     couples::check(&mut resolution);
     resolution.settings.sort_by(|one, other| order(one).cmp(&order(other)));
     resolution.diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span);

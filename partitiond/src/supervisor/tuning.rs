@@ -335,7 +335,9 @@ impl Listener for Attendant {
                 self.ended = true;
                 self.supervisor.power_cycle(&self.handle, &self.name, self.life, error);
             }
-            Happening::Switched { .. } | Happening::NotSwitched { .. } => {}
+            Happening::Switched { .. }
+            | Happening::NotSwitched { .. }
+            | Happening::NotAssigned(_) => {}
         }
     }
 

@@ -138,6 +138,7 @@ impl Errand {
             policy.as_ref(),
             report.number,
             prepared.watched,
+            !prepared.plan.workloads.is_empty(),
             Duration::ZERO,
         );
         listener.applied(&report, guarded);

@@ -22,6 +22,9 @@ use super::{TuningError, apply, roll_back};
 /// How often it looks.
 pub const INTERVAL: Duration = Duration::from_millis(250);
 
+/// How many complaints about tasks are told.
+const MOST_COMPLAINTS: usize = 100;
+
 /// What happened, for a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happening {
@@ -57,6 +60,8 @@ pub enum Happening {
         /// Why not.
         why: String,
     },
+    /// Something could not be done with a workload's task.
+    NotAssigned(String),
     /// Somebody else changed what is in force.
     Superseded,
 }
@@ -75,6 +80,7 @@ impl fmt::Display for Happening {
             Self::Stuck { why, error } => write!(f, "cannot undo ({why}): {error}"),
             Self::Switched { to, why } => write!(f, "switched to {to}: {why}"),
             Self::NotSwitched { to, why } => write!(f, "not switched to {to}: {why}"),
+            Self::NotAssigned(why) => f.write_str(why),
             Self::Superseded => f.write_str("somebody else changed what is in force"),
         }
     }
@@ -86,6 +92,10 @@ pub struct Steward<'s> {
     arguments: &'s Arguments,
     policy: Option<(&'s Compiled, Machine<'s>)>,
     watch: Option<Watch>,
+    /// Whether the profile speaks of programs.
+    assigns: bool,
+    /// What could not be done with tasks, as it was told last.
+    complaints: Vec<String>,
     /// What it brought into force, oldest first.
     stack: Vec<u32>,
 }
@@ -112,6 +122,7 @@ impl<'s> Steward<'s> {
         policy: Option<&'s Compiled>,
         committed: u32,
         watched: Option<Watched>,
+        assigns: bool,
         now: Duration,
     ) -> Self {
         Self {
@@ -119,13 +130,15 @@ impl<'s> Steward<'s> {
             arguments,
             policy: policy.map(|policy| (policy, Machine::new(policy))),
             watch: watched.map(|watched| Watch::new(watched, now)),
+            assigns,
+            complaints: Vec::new(),
             stack: vec![committed],
         }
     }
 
     /// Whether there is still something to look after.
     pub fn is_needed(&self) -> bool {
-        !self.stack.is_empty() && (self.watch.is_some() || self.policy.is_some())
+        !self.stack.is_empty() && (self.watch.is_some() || self.policy.is_some() || self.assigns)
     }
 
     /// Looks once; `now` never goes back.
@@ -139,6 +152,9 @@ impl<'s> Steward<'s> {
         }
         // A refusal is an answer: somebody else is at the journal at this moment.
         let reachable = !matches!(newest, Err(KernelError::Unreachable { .. }));
+        if self.assigns && reachable {
+            self.assign(kernel, &mut happened);
+        }
         self.guard(kernel, reachable, now, &mut happened);
         if self.watch.is_none() && reachable {
             self.follow(kernel, now, &mut happened);
@@ -158,9 +174,20 @@ impl<'s> Steward<'s> {
             }
             _ => {
                 happened.push(Happening::Superseded);
-                (self.watch, self.policy) = (None, None);
+                (self.watch, self.policy, self.assigns) = (None, None, false);
                 self.stack.clear();
                 false
+            }
+        }
+    }
+
+    /// Goes through all tasks; says what could not be done, once.
+    fn assign(&mut self, kernel: &mut dyn Kernel, happened: &mut Vec<Happening>) {
+        let Ok(Reply::Assigned(passed)) = ask(kernel, &Question::Assign) else { return };
+        for complaint in &passed.failed {
+            if !self.complaints.contains(complaint) && self.complaints.len() < MOST_COMPLAINTS {
+                self.complaints.push(complaint.clone());
+                happened.push(Happening::NotAssigned(complaint.clone()));
             }
         }
     }
@@ -186,7 +213,7 @@ impl<'s> Steward<'s> {
                     undone.restored.differences.iter().map(ToString::to_string).collect();
                 happened.push(Happening::Undone { number, why, differences });
                 self.stack.pop();
-                self.watch = None;
+                (self.watch, self.assigns) = (None, false);
                 // A profile that had to be undone is not left to a policy.
                 self.policy = None;
             }
@@ -232,6 +259,8 @@ impl<'s> Steward<'s> {
                     .map_err(|error| (told.clone(), error.to_string()))?;
                 self.stack.pop();
             }
+            // The default's own programs, if it speaks of any.
+            self.assigns = true;
             return Ok(told);
         }
         let Some(name) = name else { return Err((told, "it names no profile".to_owned())) };
@@ -241,6 +270,7 @@ impl<'s> Steward<'s> {
         let report = apply(kernel, &prepared)
             .map_err(|error: TuningError| (told.clone(), error.to_string()))?;
         self.stack.push(report.number);
+        self.assigns = !prepared.plan.workloads.is_empty();
         // Nobody is there to confirm it: its reasons count for as long as that would be waited for.
         Ok(told)
     }

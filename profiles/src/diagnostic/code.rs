@@ -103,6 +103,7 @@ codes! {
     NEEDS_GUARD = 311, "a setting that takes a guard";
     WAIVER = 312, "a waiver that is wrong";
     COUPLED = 313, "settings that do not go together";
+    WORKLOAD = 314, "a workload that cannot be so";
 }
 
 #[cfg(test)]

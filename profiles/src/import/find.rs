@@ -2,7 +2,7 @@
 
 use super::item::Of;
 use crate::catalogue::{At, Catalogue, Setting};
-use crate::resolution::subject::matches;
+use transaction::glob::matches;
 
 /// Characters that make a path a pattern.
 pub const PATTERN: [char; 3] = ['*', '?', '['];

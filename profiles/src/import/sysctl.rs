@@ -17,9 +17,9 @@ use super::remark::{Fate, Place, Remark};
 use super::{Options, name};
 use crate::catalogue::Catalogue;
 use crate::diagnostic::MAX_SCRIPT;
-use crate::resolution::subject::matches;
 use line::Line;
 pub(super) use line::is_plain;
+use transaction::glob::matches;
 
 /// More is not read in one run: the script could not hold it.
 const MOST_BYTES: usize = 4 * MAX_SCRIPT;

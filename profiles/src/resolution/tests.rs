@@ -6,6 +6,7 @@ use crate::script::Script;
 
 mod dangers;
 mod inheritance;
+mod workloads;
 
 /// A machine of 8 CPUs and 16 GiB, of which much is known.
 fn facts(version: &str, flavour: Flavour) -> Facts {

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::assign::{Assigner, Known, Passed};
 use crate::engine::{
     ApplyError, Drifted, EngineError, Failure, Recovery, Report, Undone, Verification,
 };
@@ -17,13 +18,16 @@ use crate::journal::{Begin, Directory, JournalError, LockError, Summary};
 use crate::plan::{MAX_BYTES, Plan, Target};
 use crate::sandbox::{Confined, Launch};
 use crate::store::{Store, StoreError};
-use crate::sys::{Files, Machine};
+use crate::sys::{Files, Machine, Tasks};
 use crate::{Engine, Unrecovered};
 
 /// The longest line, in bytes.
 pub const MAX_LINE: usize = 4 * MAX_BYTES;
 /// The most that is told of one file that is looked at, in bytes: a kernel's configuration has 300 KiB.
 const MAX_SEEN: u64 = 1024 * 1024;
+
+/// What tasks were, beside the journal.
+const ASSIGNED: &str = "assigned.json";
 
 /// How long to wait for a journal that is in use.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -56,6 +60,8 @@ pub enum Question {
         /// Whether what somebody else has changed since is set back, too.
         overwrite: bool,
     },
+    /// Go through all tasks once, for the workloads of the newest transaction in force.
+    Assign,
     /// Compare what a transaction left with what is now; without a number the newest in force.
     Verify(Option<u32>),
     /// What was applied here.
@@ -89,6 +95,8 @@ pub enum Reply {
     Confirmed(u32),
     /// A transaction was undone.
     Undone(Undone),
+    /// Tasks were gone through.
+    Assigned(Passed),
     /// How settings stand to a transaction.
     Verified(u32, Verification),
     /// What was applied here, oldest first.
@@ -126,6 +134,8 @@ enum Refusal {
     Machine(io::Error),
     #[error("no profile is in force")]
     NothingInForce,
+    #[error("tasks cannot be gone through: {0}")]
+    Tasks(io::Error),
 }
 
 /// Answers for the kernel that this runs on.
@@ -164,6 +174,7 @@ impl Agent {
             | Question::Confirm(_)
             | Question::RollBack { .. }
             | Question::Verify(_)
+            | Question::Assign
             | Question::History
             | Question::InForce
             | Question::Newest => self.with_journal(question, &mut recovery),
@@ -183,7 +194,11 @@ impl Agent {
                 .or_else(|| engine.in_force().map(|summary| summary.number))
                 .ok_or(Refusal::NothingInForce)
         };
+        if matches!(question, Question::Apply(_) | Question::RollBack { .. }) {
+            recovery.notes.extend(self.unassign(&engine)?);
+        }
         Ok(match question {
+            Question::Assign => Reply::Assigned(self.assign(&mut engine)?),
             Question::Apply(plan) => match engine.apply(plan, &mut store) {
                 Ok(report) => Reply::Applied(report),
                 Err(ApplyError::RolledBack(failure)) => Reply::Failed(failure),
@@ -215,6 +230,50 @@ impl Agent {
             Question::Newest => Reply::Newest(engine.in_force().cloned()),
             _ => Reply::History(engine.history()),
         })
+    }
+
+    /// Goes through all tasks once.
+    fn assign(&self, engine: &mut Engine<Directory>) -> Result<Passed, Refusal> {
+        let newest =
+            engine.in_force().map(|summary| summary.number).ok_or(Refusal::NothingInForce)?;
+        let workloads = engine.plan(newest)?.workloads;
+        let known = self.known(engine.boot())?;
+        let mut tasks = Tasks;
+        let mut assigner = Assigner::new(&mut tasks, known);
+        assigner.pass(&workloads, &mut |known| self.save(known)).map_err(Refusal::Tasks)
+    }
+
+    /// Sets back every task that was assigned; says what could not be.
+    fn unassign(&self, engine: &Engine<Directory>) -> Result<Vec<String>, Refusal> {
+        let known = self.known(engine.boot())?;
+        if known.met.is_empty() && known.groups.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut tasks = Tasks;
+        let mut assigner = Assigner::new(&mut tasks, known);
+        let failed = assigner.undo();
+        self.save(assigner.known()).map_err(Refusal::Tasks)?;
+        Ok(failed)
+    }
+
+    /// What tasks were before they were assigned in this boot.
+    fn known(&self, boot: &str) -> Result<Known, Refusal> {
+        let none = || Known { boot: boot.to_owned(), ..Known::default() };
+        let text = match std::fs::read(self.journal.join(ASSIGNED)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(none()),
+            Err(error) => return Err(Refusal::Tasks(error)),
+        };
+        let known: Known =
+            serde_json::from_slice(&text).map_err(|error| Refusal::Tasks(error.into()))?;
+        Ok(if known.boot == boot { known } else { none() })
+    }
+
+    fn save(&self, known: &Known) -> io::Result<()> {
+        let (file, fresh) = (self.journal.join(ASSIGNED), self.journal.join("assigned.next"));
+        std::fs::write(&fresh, serde_json::to_vec(known)?)?;
+        // Tasks end with the boot, so a loss of power takes nothing that would be needed.
+        std::fs::rename(fresh, file)
     }
 
     /// The journal; whoever looks after a profile has it for a moment, several times a second.

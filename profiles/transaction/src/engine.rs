@@ -100,6 +100,20 @@ impl<D: Storage> Engine<D> {
         (newest.state == State::Committed && newest.guard.is_some()).then_some(newest)
     }
 
+    /// The plan of a transaction.
+    ///
+    /// # Errors
+    ///
+    /// If it is not kept, or can no longer be read.
+    pub fn plan(&mut self, number: u32) -> Result<crate::plan::Plan, JournalError> {
+        Ok(self.journal.load(number)?.begin.plan)
+    }
+
+    /// Which boot this is.
+    pub fn boot(&self) -> &str {
+        &self.machine.boot
+    }
+
     /// Writes down that a transaction is to stay. Doing so twice is as good as once.
     ///
     /// # Errors

@@ -53,8 +53,10 @@
 #![deny(unsafe_code)]
 
 pub mod agent;
+pub mod assign;
 pub mod compare;
 pub mod engine;
+pub mod glob;
 pub mod journal;
 pub mod plan;
 pub mod sandbox;

@@ -7,6 +7,7 @@ mod target;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assign::Workload;
 pub(crate) use check::check_target;
 pub use check::{PathFault, PlanError, ValueFault, check_path};
 pub(crate) use roots::COUNT;
@@ -41,6 +42,9 @@ pub struct Plan {
     /// What may undo it until somebody confirms it; none where nothing does.
     #[serde(default)]
     pub guard: Option<Guard>,
+    /// Programs, and what becomes of their tasks once everything is written.
+    #[serde(default)]
+    pub workloads: Vec<Workload>,
     /// What is written, in this order.
     pub steps: Vec<Step>,
     /// What the profile asks for and this kernel does not have.
@@ -91,6 +95,7 @@ impl Plan {
             profile: profile.into(),
             kernel: Kernel::default(),
             guard: None,
+            workloads: Vec::new(),
             steps: Vec::new(),
             not_applicable: Vec::new(),
         }

@@ -1,8 +1,10 @@
 //! The kernel: its files, and which boot of which kernel this is.
 
 mod files;
+mod tasks;
 
 pub use files::Files;
+pub use tasks::Tasks;
 
 use std::{fs, io};
 

@@ -30,11 +30,13 @@ pub fn run(context: &Context, wanted: &Apply) -> Result<(), Failure> {
         Some(_) => None,
         None => policy(context, &scripts)?,
     };
+    let is_looked_after =
+        prepared.watched.is_some() || policy.is_some() || !prepared.plan.workloads.is_empty();
     let report = if let Some(name) = &wanted.on.partition {
         // The supervisor looks after it, from outside; and brings it back when the partition starts again.
         let errand = errand(&scripts, &wanted.parameters, &prepared, policy.is_some());
         connect::existing(context)?.tune(name, &errand)?
-    } else if prepared.watched.is_some() || policy.is_some() {
+    } else if is_looked_after {
         let errand = errand(&scripts, &wanted.parameters, &prepared, policy.is_some());
         if wanted.foreground {
             return attend::stay(&errand, |report| told(context, &prepared, report, &wanted.on));
@@ -155,6 +157,10 @@ fn change(plan: &Plan) -> String {
     let mut text = String::new();
     for (name, old, new) in rows {
         text += &format!("  {name:<width$}  {old} → {new}\n");
+    }
+    for workload in &plan.workloads {
+        text +=
+            &format!("  programs of {} are placed, now and whenever they start\n", workload.name);
     }
     if !plan.not_applicable.is_empty() {
         text += "not applicable\n";

@@ -23,7 +23,7 @@ use crate::import::find;
 use crate::import::item::{Change, Direction, Item, Of, Origin, Subject};
 use crate::import::kernel_text::Numbers;
 use crate::import::remark::{Fate, Remark};
-use crate::resolution::subject::matches;
+use transaction::glob::matches;
 
 /// More devices are not selected by one section.
 const MOST_DEVICES: usize = 64;

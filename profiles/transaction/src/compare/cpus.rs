@@ -28,6 +28,11 @@ impl Cpus {
         }
     }
 
+    /// All of them, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().flat_map(|(first, last)| *first..=*last)
+    }
+
     fn of_list(text: &str) -> Option<Self> {
         let mut ranges = Vec::new();
         for part in text.split(',').filter(|_| !text.is_empty()) {

@@ -4,7 +4,7 @@ use super::{Lowering, Obstacle, nothing};
 use crate::catalogue::At;
 use crate::import::item::Of;
 use crate::import::tuned::unit::{Setting, Unit};
-use crate::resolution::subject::matches;
+use transaction::glob::matches;
 
 /// Drivers of sound cards that save power, and whether they can reset their controller.
 const SOUND: [(&str, bool); 2] = [("snd_hda_intel", true), ("snd_ac97_codec", false)];

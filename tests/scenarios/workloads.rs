@@ -1,0 +1,73 @@
+//! Programs that a profile speaks of: what runs and what starts later, and both as before when it goes.
+
+use std::time::{Duration, Instant};
+
+use scenarios::{Server, Setup, scenario};
+
+const SCRIPT: &str = r#"profile p {
+    vm.swappiness = 7
+    workload worker {
+        match exec "busybox-worker"
+        cpus = 2-3
+        sched = batch nice 5
+        oom_score_adjust = 300
+        memory { high = 64MiB }
+    }
+}
+"#;
+
+/// What a process is: CPUs, nice level and policy of the scheduler, OOM adjustment, control group.
+fn told(server: &Server, pid: &str) -> String {
+    server.sh(&format!(
+        "cd /proc/{pid} && grep Cpus_allowed_list status | cut -f2; cut -d' ' -f19,41 stat; \
+         cat oom_score_adj cgroup"
+    ))
+}
+
+fn start(server: &Server) -> String {
+    server.sh("(setsid /bin/busybox-worker sleep 1000 </dev/null >/dev/null 2>&1 & echo $!)")
+}
+
+#[test]
+fn programs_are_placed_and_put_back() {
+    scenario(|| {
+        let server = Server::start(&Setup { images: &[], ..Setup::default() });
+        server.sh(
+            "mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; cp /bin/busybox /bin/busybox-worker",
+        );
+        let first = start(&server);
+        std::thread::sleep(Duration::from_millis(500));
+        let before = told(&server, &first);
+        assert_eq!(before, "0-3\n0 0\n0\n0::/");
+        let shell = server.sh("grep Cpus_allowed_list /proc/self/status | cut -f2");
+
+        server.write("/p.ks", SCRIPT);
+        server.sh("partitiond profile apply /p.ks --host");
+        let second = start(&server);
+        let placed = "2-3\n5 3\n300\n0::/partitiond.worker";
+        for pid in [&first, &second] {
+            let begun = Instant::now();
+            while told(&server, pid) != placed {
+                let log = || server.sh("cat /var/lib/partitiond/tuning/steward.log");
+                let late = begun.elapsed() > Duration::from_secs(20);
+                assert!(!late, "{pid} is {:?}: {}", told(&server, pid), log());
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        }
+        let high = "cat /sys/fs/cgroup/partitiond.worker/memory.high";
+        assert_eq!(server.sh(high), "67108864");
+        assert_eq!(server.sh("grep Cpus_allowed_list /proc/self/status | cut -f2"), shell);
+
+        server.sh("partitiond profile rollback --host");
+        assert_eq!(told(&server, &first), before);
+        assert_eq!(told(&server, &second), before);
+        assert_eq!(
+            server.sh("ls -d /sys/fs/cgroup/partitiond.* 2>/dev/null; cat /proc/sys/vm/swappiness"),
+            "60"
+        );
+        // Nobody is placed any more.
+        let third = start(&server);
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(told(&server, &third), before);
+    });
+}
