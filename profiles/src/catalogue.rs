@@ -24,9 +24,11 @@ mod dump;
 mod form;
 mod kernel;
 mod load;
+mod matrix;
 mod noise;
 mod place;
 mod setting;
+mod unexplained;
 mod version;
 
 #[cfg(test)]
@@ -34,11 +36,12 @@ mod tests;
 
 pub use by_kernel::{ByKernel, Case};
 pub use document::document;
-pub use dump::{Dump, DumpError, Key, dumps};
+pub use dump::{Dump, DumpError, Key, Stage, dump, dumps};
 pub use form::FormError;
 pub use kernel::{Flavour, Kernel, KernelError, Presence};
 pub use load::{Area, LoadError};
-pub use noise::Noise;
+pub use matrix::{Member, matrix};
+pub use noise::{Noise, matches};
 pub use place::{Absent, Access, At, Place};
 pub use setting::{
     Class, Couple, CpuForm, Guarded, Kind, OnError, Order, Reads, Scope, Setting, SizeUnit,
