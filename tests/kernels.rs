@@ -173,7 +173,8 @@ impl Found {
             |path: &String| TREES.iter().any(|tree| path.starts_with(tree.trim_end_matches('*')));
         for pattern in wanted.files.iter().filter(|pattern| pattern.contains('*')) {
             let met = self.modes.keys().filter(|path| matches(pattern, path));
-            let (inside, outside): (Vec<&String>, Vec<&String>) = met.partition(|path| in_tree(path));
+            let (inside, outside): (Vec<&String>, Vec<&String>) =
+                met.partition(|path| in_tree(path));
             let spared = usize::from(inside.is_empty());
             let alike: BTreeSet<String> = outside.into_iter().skip(spared).cloned().collect();
             self.modes.retain(|path, _| !alike.contains(path));
@@ -198,7 +199,8 @@ fn tidy(value: &str) -> String {
     /// Longer ones are tables, of which a dump shows how they begin.
     const LONGEST: usize = 160;
     let words: Vec<&str> = value.split_whitespace().collect();
-    let line: String = words.join(" ").chars().map(|c| if c.is_control() { '?' } else { c }).collect();
+    let line: String =
+        words.join(" ").chars().map(|c| if c.is_control() { '?' } else { c }).collect();
     line.chars().take(LONGEST).collect()
 }
 
@@ -209,8 +211,10 @@ fn name(path: &str) -> String {
 
 /// Devices beside those that stand for all. Each would have the same files.
 fn is_repeated(name: &str) -> bool {
-    let repeated = ["net.ipv4.conf.lo.", "net.ipv6.conf.lo.", "net.ipv4.neigh.lo.", "net.ipv6.neigh.lo."];
-    repeated.iter().any(|start| name.starts_with(start)) || name.starts_with("kernel.sched_domain.cpu1.")
+    let repeated =
+        ["net.ipv4.conf.lo.", "net.ipv6.conf.lo.", "net.ipv4.neigh.lo.", "net.ipv6.neigh.lo."];
+    repeated.iter().any(|start| name.starts_with(start))
+        || name.starts_with("kernel.sched_domain.cpu1.")
 }
 
 /// Puts those files into a dump that no earlier stage had.
@@ -228,7 +232,7 @@ fn add(dump: &mut Dump, found: &Found, stage: Stage, catalogue: &Catalogue) {
             continue;
         }
         // What only tells how things are differs from run to run.
-        if is_entry {
+        if is_entry || key.is_writable() {
             key.value = found.values.get(path).cloned().unwrap_or_default();
         }
         dump.keys.push(key);
@@ -277,7 +281,9 @@ pub fn differences(kept: &Dump, found: &Dump, catalogue: &Catalogue) -> Vec<Stri
             Some(_) => {}
         }
     }
-    told.extend(found.keys().filter(|at| !kept.contains_key(at)).map(|(_, name)| format!("{name} is new")));
+    told.extend(
+        found.keys().filter(|at| !kept.contains_key(at)).map(|(_, name)| format!("{name} is new")),
+    );
     told
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use boot::units::Bytes;
 use profiles::catalogue::Member;
 use rig::qemu::{self, QemuVersion};
-use rig::{GuestFile, KernelFiles, KeptBy, ModuleError, ModuleIndex, Rig, RigSpec, Topology, provide};
+use rig::{
+    GuestFile, KeptBy, KernelFiles, ModuleError, ModuleIndex, Rig, RigSpec, Topology, provide,
+};
 use tempfile::TempDir;
 
 use super::Wanted;
@@ -232,8 +234,7 @@ impl Modules {
     fn of(kernel: &KernelFiles, wanted: &Wanted, files: &mut Files) -> Self {
         let index = ModuleIndex::read(&kernel.modules).expect("the kernel's modules");
         let mut all = Self::default();
-        let built_in =
-            fs::read(kernel.modules.join("modules.builtin.modinfo")).unwrap_or_default();
+        let built_in = fs::read(kernel.modules.join("modules.builtin.modinfo")).unwrap_or_default();
         for entry in built_in.split(|byte| *byte == 0) {
             let entry = String::from_utf8_lossy(entry);
             if let Some((module, option)) = entry.split_once('.') {

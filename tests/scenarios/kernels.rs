@@ -31,7 +31,11 @@ fn compare(member: &Member) {
     assert_eq!(catalogue.unexplained(&found), Vec::<String>::new(), "{}", found.release);
     let differences = kernels::differences(&kept, &found, catalogue);
     if kept.release == found.release {
-        assert!(differences.is_empty(), "{} differs from its dump: {differences:#?}", found.release);
+        assert!(
+            differences.is_empty(),
+            "{} differs from its dump: {differences:#?}",
+            found.release
+        );
     } else {
         // Debian has a newer one. What matters of that is what the catalogue says, and it holds.
         println!(

@@ -57,7 +57,8 @@ pub struct Key {
     pub name: String,
     /// Permission bits.
     pub mode: u16,
-    /// The first line, tabs as blanks; empty where the catalogue has no entry.
+    /// The first line, tabs as blanks; empty where a file that nobody may write only tells how
+    /// things are.
     pub value: String,
     /// When it was found.
     pub stage: Stage,
@@ -138,7 +139,7 @@ impl Dump {
     /// # Errors
     /// [`DumpError`], with the line.
     pub fn read(name: &str, text: &str) -> Result<Self, DumpError> {
-        let mut dump = Self::new(name.parse()?, String::new());
+        let mut dump = Self::new(Kernel::named(name)?, String::new());
         let mut stage = Stage::Booted;
         for (index, line) in text.lines().enumerate() {
             let malformed = || DumpError::Line { kernel: name.to_owned(), line: index + 1 };

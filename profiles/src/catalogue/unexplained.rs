@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Catalogue;
 use super::dump::{Dump, Key};
 use super::kernel::Presence;
 use super::noise;
 use super::place::{Access, At, Place};
-use super::setting::{Kind, Reads, Setting};
-use super::Catalogue;
+use super::setting::{Couple, Kind, Reads, Setting};
 
 /// The files of a dump, found by patterns.
 struct Files<'d> {
@@ -60,10 +60,8 @@ impl Catalogue {
 
     fn unknown(&self, dump: &Dump, files: &Files<'_>, complaints: &mut Vec<String>) {
         let places = self.settings().flat_map(|setting| &setting.places);
-        let known: BTreeSet<&str> = places
-            .flat_map(|place| files.at(&place.at))
-            .map(|key| key.name.as_str())
-            .collect();
+        let known: BTreeSet<&str> =
+            places.flat_map(|place| files.at(&place.at)).map(|key| key.name.as_str()).collect();
         let options = self.settings().flat_map(|setting| &setting.places).filter_map(|place| {
             let At::ModuleOption(option) = &place.at else { return None };
             let (module, option) = option.split_once('.')?;
@@ -118,7 +116,11 @@ fn place(setting: &Setting, dump: &Dump, files: &Files<'_>, complaints: &mut Vec
 
 /// What is to be said where a place shows no file.
 fn missing(setting: &Setting, place: &Place, found: &[&Key], dump: &Dump) -> Option<String> {
-    let explained = matches!(place.access, Access::Depends(_)) || lacks_modules(setting, dump);
+    // What only tells about something else is there with that.
+    let with_other = place.access == Access::ReadOnly
+        && setting.couples.iter().any(|couple| matches!(couple, Couple::Needs(_)));
+    let depends = matches!(place.access, Access::Depends(_));
+    let explained = depends || with_other || lacks_modules(setting, dump);
     if !found.is_empty() || explained {
         return None;
     }
@@ -129,15 +131,15 @@ fn missing(setting: &Setting, place: &Place, found: &[&Key], dump: &Dump) -> Opt
         At::Task(_) => None,
         at => {
             let files = at.files();
-            (!files.is_empty()).then(|| {
-                format!("{} is not there, the catalogue says it is", files.join(" or "))
-            })
+            (!files.is_empty())
+                .then(|| format!("{} is not there, the catalogue says it is", files.join(" or ")))
         }
     }
 }
 
 fn default(setting: &Setting, dump: &Dump, files: &Files<'_>, complaints: &mut Vec<String>) {
-    let Some(default) = setting.default.as_ref().and_then(|default| default.of(&dump.kernel)) else {
+    let Some(default) = setting.default.as_ref().and_then(|default| default.of(&dump.kernel))
+    else {
         return;
     };
     let Presence::Present(place) = dump.kernel.find(setting) else { return };
