@@ -106,8 +106,17 @@ impl Wanted {
     }
 }
 
+/// Whether to try what numbers a kernel takes, which takes as long as all the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Try {
+    /// Those of the settings that may be tried.
+    Numbers,
+    /// Nothing.
+    Nothing,
+}
+
 /// Boots a kernel of the matrix and dumps it.
-pub fn dump(member: &Member) -> Dump {
+pub fn dump(member: &Member, what: Try) -> Dump {
     let catalogue = Catalogue::built_in().expect("the catalogue");
     let wanted = Wanted::of(catalogue);
     let machine = Machine::boot(member, &wanted);
@@ -128,7 +137,9 @@ pub fn dump(member: &Member) -> Dump {
         add(&mut dump, &found, Stage::Scheduler(scheduler), catalogue);
     }
     machine.sh("echo none >/sys/block/vda/queue/scheduler");
-    probe::ranges(&machine, &mut dump, catalogue);
+    if what == Try::Numbers {
+        probe::ranges(&machine, &mut dump, catalogue);
+    }
     dump
 }
 
@@ -226,7 +237,13 @@ fn add(dump: &mut Dump, found: &Found, stage: Stage, catalogue: &Catalogue) {
             continue;
         }
         let is_entry = is_entry(catalogue, path);
-        let mut key = Key { name, mode: *mode, value: String::new(), stage: stage.clone() };
+        let mut key = Key {
+            name,
+            mode: *mode,
+            value: String::new(),
+            stage: stage.clone(),
+            tried: Vec::new(),
+        };
         // Statistics, and what other devices are like.
         if !is_entry && !key.is_writable() && path.starts_with("/sys/") {
             continue;
@@ -277,6 +294,9 @@ pub fn differences(kept: &Dump, found: &Dump, catalogue: &Catalogue) -> Vec<Stri
             }
             Some(now) if now.value != key.value && has_default(catalogue, &key.path()) => {
                 told.push(format!("{name} is `{}`, not `{}`", now.value, key.value));
+            }
+            Some(now) if !now.tried.is_empty() && now.tried != key.tried => {
+                told.push(format!("{name} takes {:?}, not {:?}", now.tried, key.tried));
             }
             Some(_) => {}
         }

@@ -27,6 +27,7 @@ mod load;
 mod matrix;
 mod noise;
 mod place;
+mod ranges;
 mod setting;
 mod unexplained;
 mod version;
@@ -36,7 +37,7 @@ mod tests;
 
 pub use by_kernel::{ByKernel, Case};
 pub use document::document;
-pub use dump::{Dump, DumpError, Key, Stage, dump, dumps};
+pub use dump::{Dump, DumpError, Key, Stage, Tried, dump, dumps};
 pub use form::FormError;
 pub use kernel::{Flavour, Kernel, KernelError, Presence};
 pub use load::{Area, LoadError};

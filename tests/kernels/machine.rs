@@ -19,7 +19,7 @@ use crate::programs::programs;
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Where the modules and the script lie in the machine.
-const INSIDE: &str = "/matrix";
+pub const INSIDE: &str = "/matrix";
 
 /// A machine that runs a kernel of the matrix. It ends with this value.
 pub struct Machine {
@@ -47,6 +47,7 @@ impl Machine {
         let modules = Modules::of(&kernel, wanted, &mut files);
         files.add("patterns", format!("{}\n", wanted.files.join("\n")).as_bytes());
         files.add("collect.sh", include_bytes!("collect.sh"));
+        files.add("probe.sh", include_bytes!("probe.sh"));
 
         let qemu = qemu::provide(&QemuVersion::V10, &cache, &()).expect("QEMU");
         let mut qemu_args = QemuVersion::V10.arguments();
@@ -118,7 +119,7 @@ impl Machine {
                      sleep 0.2; \
                  done; \
              done; \
-             ip link set eth0 up; \
+             hostname matrix; ip link set eth0 up; \
              cd /sys/fs/cgroup && mkdir probe && \
              for it in $(cat cgroup.controllers); do echo +$it >cgroup.subtree_control || exit 1; done",
         );
@@ -152,6 +153,14 @@ impl Machine {
     /// Shows all that is wanted, as `collect.sh` does.
     pub fn look(&self) -> String {
         self.sh(&format!("sh {INSIDE}/collect.sh {INSIDE}/patterns"))
+    }
+
+    /// Writes a file of lines.
+    pub fn write_lines(&self, path: &str, lines: &[String]) {
+        for (first, piece) in lines.chunks(200).enumerate() {
+            let into = if first == 0 { ">" } else { ">>" };
+            self.sh(&format!("cat {into}{path} <<'END'\n{}\nEND", piece.join("\n")));
+        }
     }
 
     /// Shows one folder.

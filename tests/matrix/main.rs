@@ -11,7 +11,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use profiles::catalogue::{Catalogue, Dump, Member, matrix};
-use scenarios::{kernels, scenario};
+use scenarios::kernels::{self, Try};
+use scenarios::scenario;
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).collect();
@@ -26,7 +27,7 @@ fn main() -> ExitCode {
     let mut differences = 0;
     for member in matrix.iter().filter(meant) {
         let begun = Instant::now();
-        scenario(|| write(member, &kernels::dump(member)));
+        scenario(|| write(member, &kernels::dump(member, Try::Numbers)));
         println!("{}: dumped in {:.0?}", member.name(), begun.elapsed());
         let text = std::fs::read_to_string(kernels::path(member)).expect("the dump");
         let dump = Dump::read(&member.name(), &text).expect("a dump that can be read");

@@ -9,7 +9,7 @@
 //! CONFIG_PSI=y
 //! option nvme.poll_queues
 //! [as booted]
-//! vm.swappiness 644 60
+//! vm.swappiness 644 60<tab>-1! 0 1 2147483647!
 //! /sys/kernel/mm/ksm/run 644 0
 //! [with modules bfq tcp_bbr]
 //! net.bridge.bridge-nf-call-iptables 644 1
@@ -62,6 +62,38 @@ pub struct Key {
     pub value: String,
     /// When it was found.
     pub stage: Stage,
+    /// What came of writing numbers to it.
+    pub tried: Vec<Tried>,
+}
+
+/// What came of writing a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The number.
+    pub value: i64,
+    /// What was read afterwards; nothing where the kernel refused to take it.
+    pub reads: Option<String>,
+}
+
+impl Tried {
+    /// Reads `1`, taken as it is; `3=4`, taken and read back as something else; `-1!`, refused.
+    fn read(text: &str) -> Option<Self> {
+        if let Some(refused) = text.strip_suffix('!') {
+            return Some(Self { value: refused.parse().ok()?, reads: None });
+        }
+        let (value, reads) = text.split_once('=').unwrap_or((text, text));
+        Some(Self { value: value.parse().ok()?, reads: Some(reads.to_owned()) })
+    }
+}
+
+impl fmt::Display for Tried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.reads {
+            None => write!(f, "{}!", self.value),
+            Some(reads) if *reads == self.value.to_string() => f.write_str(reads),
+            Some(reads) => write!(f, "{}={reads}", self.value),
+        }
+    }
 }
 
 impl Key {
@@ -161,10 +193,14 @@ impl Dump {
                 "release" => rest.clone_into(&mut dump.release),
                 "option" => drop(dump.module_options.insert(rest.to_owned())),
                 _ => {
+                    let (rest, tried) = rest.split_once('\t').unwrap_or((rest, ""));
                     let (mode, value) = rest.split_once(' ').unwrap_or((rest, ""));
                     let mode = u16::from_str_radix(mode, 8).map_err(|_| malformed())?;
                     let (name, value) = (first.to_owned(), value.to_owned());
-                    dump.keys.push(Key { name, mode, value, stage: stage.clone() });
+                    let tried: Option<Vec<Tried>> =
+                        tried.split(' ').filter(|it| !it.is_empty()).map(Tried::read).collect();
+                    let tried = tried.ok_or_else(malformed)?;
+                    dump.keys.push(Key { name, mode, value, stage: stage.clone(), tried });
                 }
             }
         }
@@ -208,7 +244,11 @@ impl fmt::Display for Dump {
                 stage = Some(&key.stage);
             }
             let line = format!("{} {:o} {}", key.name, key.mode, key.value);
-            writeln!(f, "{}", line.trim_end())?;
+            f.write_str(line.trim_end())?;
+            for (index, tried) in key.tried.iter().enumerate() {
+                write!(f, "{}{tried}", if index == 0 { '\t' } else { ' ' })?;
+            }
+            writeln!(f)?;
         }
         Ok(())
     }
@@ -253,7 +293,15 @@ mod tests {
     fn names_the_line_it_cannot_read() {
         let error = Dump::read("6.1-rt", "# kernel\nCONFIG_PSI=y\nvm.swappiness\n").unwrap_err();
         assert!(matches!(error, DumpError::Line { line: 3, .. }));
-        for bad in ["vm.swappiness rw 60", "[with pleasure]", "", "[", "x 9 1", "x 777777777 1"] {
+        for bad in [
+            "vm.swappiness rw 60",
+            "[with pleasure]",
+            "",
+            "[",
+            "x 9 1",
+            "x 777777777 1",
+            "x 644 1\t2?",
+        ] {
             assert!(matches!(Dump::read("6.1-rt", bad), Err(_)), "{bad}");
         }
         assert!(matches!(Dump::read("6.1-rt", "# nothing"), Err(DumpError::NoRelease(_))));

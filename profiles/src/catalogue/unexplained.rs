@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Catalogue;
 use super::dump::{Dump, Key};
 use super::kernel::Presence;
 use super::noise;
 use super::place::{Access, At, Place};
 use super::setting::{Couple, Kind, Reads, Setting};
+use super::{Catalogue, ranges};
 
 /// The files of a dump, found by patterns.
 struct Files<'d> {
@@ -52,6 +52,7 @@ impl Catalogue {
             place(setting, dump, &files, &mut complaints);
             if complaints.len() == told {
                 default(setting, dump, &files, &mut complaints);
+                tried(setting, dump, &files, &mut complaints);
             }
         }
         self.unknown(dump, &files, &mut complaints);
@@ -153,6 +154,13 @@ fn default(setting: &Setting, dump: &Dump, files: &Files<'_>, complaints: &mut V
             let name = &setting.name;
             complaints.push(format!("{name}: {} is `{value}`, not `{default}`", key.name));
         }
+    }
+}
+
+fn tried(setting: &Setting, dump: &Dump, files: &Files<'_>, complaints: &mut Vec<String>) {
+    let Presence::Present(place) = dump.kernel.find(setting) else { return };
+    for key in files.at(&place.at) {
+        complaints.extend(ranges::complaints(setting, dump, key));
     }
 }
 

@@ -103,7 +103,7 @@ fn plain_defaults_lie_in_what_is_accepted() {
                 continue;
             };
             let Ok(number) = default.parse::<i128>() else { continue };
-            let Some(inside) = is_inside(number, &accepts) else { continue };
+            let Some(inside) = ranges::is_inside(number, &accepts) else { continue };
             compared += 1;
             // A default that cannot be written again has to be undone some other way: 0 of twins, latches.
             if !inside && setting.undo == Undo::Write {
@@ -113,22 +113,4 @@ fn plain_defaults_lie_in_what_is_accepted() {
     }
     none(complaints);
     assert!(compared > 200, "{compared}");
-}
-
-/// Whether a number is in a plain range or list; nothing if that is no plain one.
-fn is_inside(number: i128, range: &str) -> Option<bool> {
-    let bound = |text: &str| match text.trim() {
-        "int.max" => Some(i128::from(i32::MAX)),
-        "uint.max" => Some(i128::from(u32::MAX)),
-        "long.max" => Some(i128::from(i64::MAX)),
-        "ulong.max" => Some(i128::from(u64::MAX)),
-        text => text.parse().ok(),
-    };
-    let parts = range.trim_matches(['[', ']']).split(',');
-    let mut inside = false;
-    for part in parts {
-        let (low, high) = part.split_once("..").unwrap_or((part, part));
-        inside |= (bound(low)?..=bound(high)?).contains(&number);
-    }
-    Some(inside)
 }
