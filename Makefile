@@ -9,7 +9,7 @@ STATIC := RUSTFLAGS="-C target-feature=+crt-static"
 # Scenarios boot QEMU machines of four CPUs: one at a time.
 SERIAL := -- --test-threads=1
 # Scenarios that take too long for every change. All are run, whichever fails.
-SOAKS := --no-fail-fast --test soak_pairs --test soak_kills --test host_kernel_starts_cpus
+SOAKS := --no-fail-fast --test soak_pairs --test soak_kills --test host_kernel_starts_cpus --test kernels
 # Seconds that each fuzz target runs.
 FUZZ ?= 60
 # How often `make bench` takes each time.
@@ -22,6 +22,8 @@ help:
 	@echo "make soak       every kernel beside every other, kill -9 at random moments, and the fuzz"
 	@echo "                targets for five minutes each"
 	@echo "make bench      measure, and write docs/benchmarks.md (BENCH=start: one part, only printed)"
+	@echo "make kernels    boot every kernel of the matrix and write what settings it has to"
+	@echo "                profiles/kernels (KERNELS=\"6.12-rt 7.2-cloud\": those)"
 	@echo "make programs   the programs, in $(BUILT)"
 	@echo "make clean      remove what was built"
 
@@ -84,6 +86,11 @@ soak: programs
 .PHONY: bench
 bench: programs
 	BENCH_ROUNDS=$(ROUNDS) cargo bench --quiet --profile dev -p scenarios --bench figures -- $(BENCH)
+
+# Boots kernels, writes their dumps, and fails where the catalogue says otherwise.
+.PHONY: kernels
+kernels: programs
+	cargo run --quiet -p scenarios --bin matrix -- $(KERNELS)
 
 .PHONY: man
 man: programs

@@ -24,9 +24,12 @@ mod dump;
 mod form;
 mod kernel;
 mod load;
+mod matrix;
 mod noise;
 mod place;
+mod ranges;
 mod setting;
+mod unexplained;
 mod version;
 
 #[cfg(test)]
@@ -34,11 +37,12 @@ mod tests;
 
 pub use by_kernel::{ByKernel, Case};
 pub use document::document;
-pub use dump::{Dump, DumpError, Key, dumps};
+pub use dump::{Dump, DumpError, Key, Stage, Tried, dump, dumps};
 pub use form::FormError;
 pub use kernel::{Flavour, Kernel, KernelError, Presence};
 pub use load::{Area, LoadError};
-pub use noise::Noise;
+pub use matrix::{Member, matrix};
+pub use noise::{Noise, matches};
 pub use place::{Absent, Access, At, Place};
 pub use setting::{
     Class, Couple, CpuForm, Guarded, Kind, OnError, Order, Reads, Scope, Setting, SizeUnit,

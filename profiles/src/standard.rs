@@ -63,7 +63,7 @@ pub fn complete(library: &mut Library, sources: &mut Sources, diagnostics: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::{Catalogue, Flavour, Kernel, Version};
+    use crate::catalogue::{Catalogue, Flavour, matrix};
     use crate::composition::Arguments;
     use crate::diagnostic::render;
     use crate::expression::Value;
@@ -107,36 +107,34 @@ mod tests {
         let (library, sources) = all();
         let mut wrong = String::new();
         for (name, _) in SCRIPTS {
-            for (major, minor) in [(5, 10), (6, 1), (6, 12), (7, 2)] {
-                for flavour in [Flavour::Cloud, Flavour::Generic, Flavour::Rt] {
-                    if *name == "realtime" && flavour != Flavour::Rt {
-                        continue;
-                    }
-                    let kernel = Kernel::new(Version::new(major, minor), flavour);
-                    let mut facts =
-                        Facts::of_kernel(kernel.clone()).with_cpus(4).with_memory(4 << 30);
-                    for (fact, value) in [
-                        ("tasks.maximum", Value::Number(400)),
-                        ("memory.available", Value::bytes(3 << 30)),
-                        ("net.routes", Value::Flag(false)),
-                    ] {
-                        facts.know(fact, value);
-                    }
-                    let resolution = resolve(&Request {
-                        library: &library,
-                        profile: name,
-                        arguments: &Arguments::new(),
-                        facts: &facts,
-                        present: &Present::default(),
-                        catalogue: Catalogue::built_in().unwrap(),
-                    })
-                    .unwrap();
-                    let told = render::render(&resolution.diagnostics, &sources, false);
-                    if !told.is_empty() {
-                        wrong += &format!("{name} on {kernel}:\n{told}\n");
-                    }
-                    assert!(resolution.settings.len() > 5, "{name} on {kernel}");
+            for member in matrix().unwrap() {
+                if *name == "realtime" && member.flavour != Flavour::Rt {
+                    continue;
                 }
+                let kernel = member.kernel().with_options();
+                assert!(!kernel.config.is_empty(), "{kernel}");
+                let mut facts = Facts::of_kernel(kernel.clone()).with_cpus(4).with_memory(4 << 30);
+                for (fact, value) in [
+                    ("tasks.maximum", Value::Number(400)),
+                    ("memory.available", Value::bytes(3 << 30)),
+                    ("net.routes", Value::Flag(false)),
+                ] {
+                    facts.know(fact, value);
+                }
+                let resolution = resolve(&Request {
+                    library: &library,
+                    profile: name,
+                    arguments: &Arguments::new(),
+                    facts: &facts,
+                    present: &Present::default(),
+                    catalogue: Catalogue::built_in().unwrap(),
+                })
+                .unwrap();
+                let told = render::render(&resolution.diagnostics, &sources, false);
+                if !told.is_empty() {
+                    wrong += &format!("{name} on {kernel}:\n{told}\n");
+                }
+                assert!(resolution.settings.len() > 5, "{name} on {kernel}");
             }
         }
         assert!(wrong.is_empty(), "{wrong}");

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
+use super::dump::dump;
 use super::place::{Absent, Access, Place};
 use super::setting::Setting;
 use super::version::{KernelRange, Version, VersionError};
@@ -66,8 +67,16 @@ pub enum KernelError {
 impl FromStr for Kernel {
     type Err = KernelError;
 
-    /// Reads `6.12-rt`; without a flavour, cloud is meant.
+    /// Reads `6.12-rt`; without a flavour, cloud is meant. Of a kernel of the matrix, its options are
+    /// known then.
     fn from_str(text: &str) -> Result<Self, KernelError> {
+        Self::named(text).map(Self::with_options)
+    }
+}
+
+impl Kernel {
+    /// Reads `6.12-rt`, and nothing but that.
+    pub(super) fn named(text: &str) -> Result<Self, KernelError> {
         let (version, flavour) = text.split_once('-').unwrap_or((text, "cloud"));
         let flavour = match flavour {
             "cloud" => Flavour::Cloud,
@@ -96,6 +105,16 @@ impl Kernel {
     /// A kernel of which only version and flavour are known.
     pub fn new(version: Version, flavour: Flavour) -> Self {
         Self { version, flavour, config: BTreeMap::new() }
+    }
+
+    /// The same with the options that were found in it, where it is in the matrix.
+    #[must_use]
+    pub fn with_options(self) -> Self {
+        // The tests rule out that a dump cannot be read.
+        match dump(&self) {
+            Ok(Some(dump)) => dump.kernel,
+            _ => self,
+        }
     }
 
     /// Where a setting is in this kernel: the first of its places that fits, or why none does. A
@@ -136,5 +155,20 @@ impl Kernel {
         }
         let off = |option: &&String| self.config.get(*option) == Some(&false);
         place.config.iter().find(off).map(|option| format!("this kernel is built without {option}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_of_a_kernel_of_the_matrix_are_known() {
+        let of = |text: &str| text.parse::<Kernel>().unwrap();
+        assert_eq!(of("6.12").config.get("CONFIG_ZSWAP"), Some(&false));
+        assert_eq!(of("6.12-generic").config.get("CONFIG_ZSWAP"), Some(&true));
+        assert_eq!(of("7.2-rt").config.get("CONFIG_PREEMPT_RT"), Some(&true));
+        assert!(of("6.6-rt").config.is_empty());
+        assert!("6.12-hot".parse::<Kernel>().is_err());
     }
 }

@@ -73,7 +73,10 @@ const AREAS: &[(&str, &str)] = areas![
 
 const NOISE: &str = include_str!("../../catalogue/noise.ron");
 
-fn read<'a, T: Deserialize<'a>>(file: &'static str, text: &'a str) -> Result<T, LoadError> {
+pub(super) fn read<'a, T: Deserialize<'a>>(
+    file: &'static str,
+    text: &'a str,
+) -> Result<T, LoadError> {
     ron::Options::default()
         .with_default_extension(Extensions::IMPLICIT_SOME)
         .from_str(text)

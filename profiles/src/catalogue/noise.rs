@@ -1,27 +1,29 @@
-//! Sysctls that the catalogue leaves out on purpose.
+//! Files that the catalogue leaves out on purpose.
 
 use serde::Deserialize;
 
-/// Sysctls that nobody tunes a workload with, and why.
+/// Files that nobody tunes a workload with, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Noise {
-    /// Names; `*` stands for any text without a dot.
+    /// Names of sysctls with dots, or whole paths; `*` stands for any text within a part.
     pub patterns: Vec<String>,
     /// Why the catalogue has no entry for them.
     pub why: String,
 }
 
 impl Noise {
-    /// Whether a sysctl's name (with dots) is meant.
+    /// Whether a sysctl's name (with dots), or a path, is meant.
     pub fn matches(&self, name: &str) -> bool {
         self.patterns.iter().any(|pattern| matches(pattern, name))
     }
 }
 
-/// Whether a pattern meets a name. `*` stands for any text without a dot.
+/// Whether a pattern meets a name, or a path, which begins with a slash. `*` stands for any text
+/// within a part, and there is some.
 pub fn matches(pattern: &str, name: &str) -> bool {
-    let (patterns, parts) = (pattern.split('.'), name.split('.'));
+    let between = if name.starts_with('/') { '/' } else { '.' };
+    let (patterns, parts) = (pattern.split(between), name.split(between));
     patterns.clone().count() == parts.clone().count()
         && patterns.zip(parts).all(|(pattern, part)| part_matches(pattern, part))
 }
@@ -55,5 +57,8 @@ mod tests {
         assert!(!matches("a.x*y*z", "a.x1z"));
         assert!(!matches("net.*", "net.core.somaxconn"));
         assert!(!matches("kernel.panic", "kernel.panic_on_oops"));
+        assert!(matches("/sys/block/*/queue/io.x", "/sys/block/vda/queue/io.x"));
+        assert!(!matches("/sys/block/*", "/sys/block/vda/queue"));
+        assert!(!matches("/sys/a.*", "/sys/a/b"));
     }
 }

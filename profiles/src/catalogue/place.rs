@@ -98,6 +98,27 @@ impl At {
         }
     }
 
+    /// The files that this can be, where it is a file: absolute, with `*` for any device, CPU, node,
+    /// size or group. An option of a module is none.
+    pub fn files(&self) -> Vec<String> {
+        let below = |root: &str, path: &str| vec![starred(&format!("{root}/{path}"))];
+        match self {
+            At::Sysctl(path) | At::NetSysctl(path) => below("/proc/sys", path),
+            At::Proc(path) => below("/proc", path),
+            At::Sysfs(path) => below("/sys", path),
+            At::Debugfs(path) => below("/sys/kernel/debug", path),
+            At::Block(path) => below("/sys/block/*", path),
+            At::Net(path) => below("/sys/class/net/*", path),
+            At::Irq(path) => below("/proc/irq/*", path),
+            At::Cgroup(file) => {
+                [below("/sys/fs/cgroup", file), below("/sys/fs/cgroup/*", file)].concat()
+            }
+            At::Task(file) => below("/proc/self", file),
+            At::Held(file) => below("/dev", file),
+            At::CommandLine(_) | At::ModuleOption(_) | At::Ethtool(_) | At::Link(_) => Vec::new(),
+        }
+    }
+
     /// Whether this is the place of a sysctl path such as `net/ipv4/conf/all/rp_filter`.
     pub fn covers_sysctl(&self, path: &str) -> bool {
         match self {
@@ -112,9 +133,30 @@ impl At {
     }
 }
 
+/// A path with a star for each part in braces.
+fn starred(path: &str) -> String {
+    let Some((before, rest)) = path.split_once('{') else { return path.to_owned() };
+    match rest.split_once('}') {
+        Some((_, behind)) => format!("{before}*{}", starred(behind)),
+        None => path.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_have_stars_for_what_differs() {
+        let of = |at: At| at.files();
+        assert_eq!(of(At::Block("queue/scheduler".into())), ["/sys/block/*/queue/scheduler"]);
+        assert_eq!(
+            of(At::Sysfs("kernel/mm/hugepages/hugepages-{size}kB/nr_hugepages".into())),
+            ["/sys/kernel/mm/hugepages/hugepages-*kB/nr_hugepages"]
+        );
+        assert_eq!(of(At::Cgroup("cpu.max".into())).len(), 2);
+        assert!(of(At::CommandLine("nosmt".into())).is_empty());
+    }
 
     #[test]
     fn a_device_is_one_part_of_a_path() {

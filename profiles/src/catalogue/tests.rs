@@ -18,10 +18,6 @@ fn none(complaints: Vec<String>) {
     assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
 }
 
-fn is_record(setting: &Setting) -> bool {
-    matches!(setting.kind, Kind::Record(_))
-}
-
 #[test]
 fn is_as_large_as_what_people_tune() {
     assert!(catalogue().settings().count() >= 350, "{}", catalogue().settings().count());

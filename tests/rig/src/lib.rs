@@ -46,7 +46,7 @@ pub mod wire;
 
 pub use client::{ClientError, Output, Running};
 pub use initramfs::InitramfsError;
-pub use modules::ModuleError;
+pub use modules::{LoadedModule, ModuleError, ModuleIndex};
 pub use provide::ProvideError;
 pub use rig::{KeptBy, Progress, Rig, RigError};
 pub use spec::{GuestFile, InvalidName, InvalidTopology, KernelFiles, RigName, RigSpec, Topology};

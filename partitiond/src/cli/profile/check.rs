@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use profiles::catalogue::{Flavour, Kernel, Version};
+use profiles::catalogue::{Kernel, matrix};
 use profiles::diagnostic::{Diagnostic, Help, codes};
 use profiles::resolution::{Present, Request, resolve};
 
@@ -11,19 +11,12 @@ use crate::cli::exit::Failure;
 use crate::cli::table::Described;
 use crate::cli::{Context, output};
 
-/// The versions that the catalogue was made for.
-const VERSIONS: [Version; 4] =
-    [Version::new(5, 10), Version::new(6, 1), Version::new(6, 12), Version::new(7, 2)];
-
-fn kernels(machine: &Described) -> Vec<Kernel> {
+fn kernels(machine: &Described) -> Result<Vec<Kernel>, Failure> {
     if let Some(kernel) = &machine.kernel {
-        return vec![kernel.clone()];
+        return Ok(vec![kernel.clone()]);
     }
-    let flavours = [Flavour::Cloud, Flavour::Generic, Flavour::Rt];
-    let all = VERSIONS
-        .iter()
-        .flat_map(|version| flavours.iter().map(|flavour| Kernel::new(*version, *flavour)));
-    all.collect()
+    let matrix = matrix().map_err(|error| Failure::of(&error))?;
+    Ok(matrix.iter().map(|member| member.kernel().with_options()).collect())
 }
 
 /// `profile check FILE…`
@@ -33,7 +26,7 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
         return scripts.refuse(context, &scripts.diagnostics);
     }
     let arguments = arguments(&machine.parameters)?;
-    let kernels = kernels(machine);
+    let kernels = kernels(machine)?;
     let mut found = Found { all: kernels.len(), diagnostics: Vec::new() };
     for kernel in &kernels {
         let facts = facts(kernel, machine);
