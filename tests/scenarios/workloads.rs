@@ -16,6 +16,19 @@ const SCRIPT: &str = r#"profile p {
 }
 "#;
 
+const POLICY: &str = r#"profile calm { vm.swappiness = 11 }
+
+profile busy extends calm {
+    vm.swappiness = 12
+    workload worker { match exec "busybox-worker"; nice = 5 }
+}
+
+policy {
+    default calm
+    when workload.worker.active -> busy
+}
+"#;
+
 /// What a process is: CPUs, nice level and policy of the scheduler, OOM adjustment, control group.
 fn told(server: &Server, pid: &str) -> String {
     server.sh(&format!(
@@ -69,5 +82,24 @@ fn programs_are_placed_and_put_back() {
         let third = start(&server);
         std::thread::sleep(Duration::from_secs(3));
         assert_eq!(told(&server, &third), before);
+
+        // A policy may ask whether they run.
+        server.write("/policy.ks", POLICY);
+        server.sh("partitiond profile apply /policy.ks --host");
+        until(&server, "12");
+        assert!(told(&server, &third).contains("\n5 0\n"), "{}", told(&server, &third));
+        server.sh(&format!("kill {first} {second} {third}"));
+        until(&server, "11");
+        server.sh("partitiond profile rollback --host");
+        assert_eq!(server.sh("cat /proc/sys/vm/swappiness"), "60");
     });
+}
+
+fn until(server: &Server, swappiness: &str) {
+    let begun = Instant::now();
+    while server.sh("cat /proc/sys/vm/swappiness") != swappiness {
+        let log = || server.sh("cat /var/lib/partitiond/tuning/steward.log");
+        assert!(begun.elapsed() < Duration::from_secs(20), "never {swappiness}: {}", log());
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }

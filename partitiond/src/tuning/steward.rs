@@ -7,12 +7,13 @@ use std::fmt;
 use std::time::Duration;
 
 use profiles::composition::Arguments;
-use profiles::expression::{Found, Scope};
+use profiles::expression::{Found, Scope, Value};
 use profiles::facts::{Look, Signals};
 use profiles::guarding::{Watch, Watched};
 use profiles::policy::{Compiled, Machine, Switch};
 use profiles::scripts::Scripts;
 use transaction::agent::{Question, Reply};
+use transaction::assign::{By, Match, Wishes, Workload};
 use transaction::journal::{State, Summary};
 
 use super::kernel::{Kernel, KernelError, Seen, ask};
@@ -94,6 +95,8 @@ pub struct Steward<'s> {
     watch: Option<Watch>,
     /// Whether the profile speaks of programs.
     assigns: bool,
+    /// Programs that the policy may ask for.
+    workloads: Vec<Workload>,
     /// What could not be done with tasks, as it was told last.
     complaints: Vec<String>,
     /// What it brought into force, oldest first.
@@ -101,17 +104,63 @@ pub struct Steward<'s> {
 }
 
 /// Signals where the kernel answered.
-struct Known<'l>(Signals<'l>, &'l Arguments);
+struct Known<'l> {
+    files: Signals<'l>,
+    arguments: &'l Arguments,
+    /// How many processes workloads have; none where nobody asked.
+    active: &'l [(String, usize)],
+}
 
 impl Scope for Known<'_> {
     fn find(&self, path: &[String]) -> Found {
         match path {
-            [name] if self.1.contains_key(name) => {
-                self.1.get(name).map_or(Found::Nothing, |value| Found::Value(value.clone()))
+            [name] if name == "time" => Found::Value(time_of_day()),
+            [name] if self.arguments.contains_key(name) => {
+                self.arguments.get(name).map_or(Found::Nothing, |value| Found::Value(value.clone()))
             }
-            _ => self.0.find(path),
+            [of, workload, active] if of == "workload" && active == "active" => {
+                match self.active.iter().find(|(name, _)| name == workload) {
+                    Some((_, count)) => Found::Value(Value::Flag(*count > 0)),
+                    None => Found::NotKnownHere,
+                }
+            }
+            _ => self.files.find(path),
         }
     }
+}
+
+/// What the clock on the wall shows where this runs.
+fn time_of_day() -> Value {
+    let now = jiff::Zoned::now();
+    let minutes = i32::from(now.hour()) * 60 + i32::from(now.minute());
+    Value::TimeOfDay(u16::try_from(minutes).unwrap_or_default())
+}
+
+/// What programs of a script's workloads are known by, whichever profile they stand in.
+fn workloads(scripts: &Scripts) -> Vec<Workload> {
+    let by = |word: &str| match word {
+        "exec" => Some(By::Exec),
+        "cgroup" => Some(By::Cgroup),
+        "unit" => Some(By::Unit),
+        "user" => Some(By::User),
+        _ => None,
+    };
+    let written = scripts.library.profiles().flat_map(|profile| &profile.workloads);
+    written
+        .map(|workload| Workload {
+            name: workload.name.text.clone(),
+            matches: workload
+                .matches
+                .iter()
+                .filter_map(|matching| {
+                    let patterns = matching.patterns.iter().map(|it| it.text.clone()).collect();
+                    Some(Match { by: by(&matching.by.text)?, patterns })
+                })
+                .collect(),
+            wishes: Wishes::default(),
+            limits: Vec::new(),
+        })
+        .collect()
 }
 
 impl<'s> Steward<'s> {
@@ -131,6 +180,7 @@ impl<'s> Steward<'s> {
             policy: policy.map(|policy| (policy, Machine::new(policy))),
             watch: watched.map(|watched| Watch::new(watched, now)),
             assigns,
+            workloads: policy.map(|_| workloads(scripts)).unwrap_or_default(),
             complaints: Vec::new(),
             stack: vec![committed],
         }
@@ -202,7 +252,8 @@ impl<'s> Steward<'s> {
         let Some(watch) = &mut self.watch else { return };
         let why = if reachable {
             let seen = Seen::new(kernel);
-            watch.step(now, Some(&Known(Signals(&seen as &dyn Look), self.arguments)))
+            let files = Signals(&seen as &dyn Look);
+            watch.step(now, Some(&Known { files, arguments: self.arguments, active: &[] }))
         } else {
             watch.step(now, None)
         };
@@ -226,8 +277,15 @@ impl<'s> Steward<'s> {
         let Some((policy, machine)) = &mut self.policy else { return };
         let policy: &'s Compiled = policy;
         let switch = {
+            let asked = (!self.workloads.is_empty())
+                .then(|| ask(kernel, &Question::Count(self.workloads.clone())));
+            let active = match asked {
+                Some(Ok(Reply::Counted(active))) => active,
+                _ => Vec::new(),
+            };
             let seen = Seen::new(kernel);
-            machine.step(now, &Known(Signals(&seen as &dyn Look), arguments))
+            let files = Signals(&seen as &dyn Look);
+            machine.step(now, &Known { files, arguments, active: &active })
         };
         let Some(switch) = switch else { return };
         let result = self.switch(policy, kernel, &switch);

@@ -1,4 +1,4 @@
-//! Signals of a machine, from its files: pressure and load.
+//! Signals of a machine, from its files: pressure, load, memory.
 
 use super::Look;
 use crate::expression::{Found, Scope, Value};
@@ -31,11 +31,26 @@ impl Signals<'_> {
         Some(Value::Decimal(Number { digits, scale: 2 }, version))
     }
 
+    /// Those of the facts about memory that change by themselves.
+    fn memory(&self, what: &str) -> Option<Value> {
+        let name = match what {
+            "available" => "MemAvailable",
+            "committed" => "Committed_AS",
+            "total" => "MemTotal",
+            _ => return None,
+        };
+        let text = self.text("proc/meminfo")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        let kib: i128 = line.split_whitespace().next()?.parse().ok()?;
+        Some(Value::Quantity(kib.saturating_mul(1024), Dimension::Size))
+    }
+
     fn find_some(&self, path: &[&str]) -> Option<Value> {
         match path {
             ["psi", resource @ ("cpu" | "io" | "memory"), line @ ("some" | "full"), average] => {
                 self.pressure(resource, line, average)
             }
+            ["memory", what] => self.memory(what),
             ["load", "avg1"] => self.load(0),
             ["load", "avg5"] => self.load(1),
             ["load", "avg15"] => self.load(2),
@@ -81,6 +96,7 @@ mod tests {
              full avg10=0.30 avg60=0.13 avg300=0.96 total=105340256\n",
         )
         .unwrap();
+        fs::write(root.join("proc/meminfo"), "MemTotal: 2048 kB\nMemAvailable: 1024 kB\n").unwrap();
         fs::write(root.join("proc/loadavg"), "0.25 1.50 12.00 1/123 4567\n").unwrap();
         let told = |name: &str| {
             let path: Vec<String> = name.split('.').map(str::to_owned).collect();
@@ -89,10 +105,18 @@ mod tests {
                 other => format!("{other:?}"),
             }
         };
-        let all =
-            ["psi.io.some.avg10", "psi.io.full.avg300", "load.avg5", "psi.cpu.some.avg10", "rt"]
-                .map(told);
+        let all = [
+            "psi.io.some.avg10",
+            "psi.io.full.avg300",
+            "load.avg5",
+            "psi.cpu.some.avg10",
+            "rt",
+            "memory.available",
+            "memory.swap",
+        ]
+        .map(told);
         fs::remove_dir_all(&root).unwrap();
-        assert_eq!(all, ["2.04%", "0.96%", "1.50", "NotKnownHere", "Nothing"]);
+        assert_eq!(all[5..], ["1MiB", "NotKnownHere"]);
+        assert_eq!(all[..5], ["2.04%", "0.96%", "1.50", "NotKnownHere", "Nothing"]);
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::assign::{Assigner, Known, Passed};
+use crate::assign::{Assigner, Known, Passed, Workload, count};
 use crate::engine::{
     ApplyError, Drifted, EngineError, Failure, Recovery, Report, Undone, Verification,
 };
@@ -62,6 +62,8 @@ pub enum Question {
     },
     /// Go through all tasks once, for the workloads of the newest transaction in force.
     Assign,
+    /// How many processes workloads have, whether they are assigned or not.
+    Count(Vec<Workload>),
     /// Compare what a transaction left with what is now; without a number the newest in force.
     Verify(Option<u32>),
     /// What was applied here.
@@ -97,6 +99,8 @@ pub enum Reply {
     Undone(Undone),
     /// Tasks were gone through.
     Assigned(Passed),
+    /// How many processes workloads have, by name.
+    Counted(Vec<(String, usize)>),
     /// How settings stand to a transaction.
     Verified(u32, Verification),
     /// What was applied here, oldest first.
@@ -170,6 +174,9 @@ impl Agent {
                     .filter_map(|module| Some((module.clone(), (self.load)(module).err()?)))
                     .collect(),
             )),
+            Question::Count(workloads) => {
+                count(&mut Tasks, workloads).map(Reply::Counted).map_err(Refusal::Tasks)
+            }
             Question::Apply(_)
             | Question::Confirm(_)
             | Question::RollBack { .. }

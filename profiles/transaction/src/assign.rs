@@ -11,7 +11,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use pass::{Assigner, Passed, Process, System};
+pub use pass::{Assigner, Passed, Process, System, count};
 pub use state::{Known, Met, Task, Was};
 
 /// A workload.

@@ -175,6 +175,19 @@ impl<'s, S: System> Assigner<'s, S> {
     }
 }
 
+/// How many processes each workload has.
+///
+/// # Errors
+/// Where processes cannot be listed.
+pub fn count(system: &mut dyn System, workloads: &[Workload]) -> io::Result<Vec<(String, usize)>> {
+    let processes = system.processes()?;
+    let of = |workload: &Workload| {
+        let count = processes.iter().filter(|process| fits(workload, process)).count();
+        (workload.name.clone(), count)
+    };
+    Ok(workloads.iter().map(of).collect())
+}
+
 /// Whether the task, or the group, is not there any more.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(libc::ESRCH)
