@@ -31,6 +31,10 @@ const LAST_LOOK: Duration = Duration::from_secs(20);
 pub struct Setup {
     /// The definition whose kernel plays the host's.
     pub host: &'static str,
+    /// Another kernel for the host: a Debian package and its suite.
+    pub kernel: Option<(&'static str, &'static str)>,
+    /// More devices, as arguments of QEMU.
+    pub devices: &'static [&'static str],
     /// The definitions whose images are in the server's store, under their own names.
     pub images: &'static [&'static str],
     /// CPUs, sockets, nodes.
@@ -52,6 +56,8 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             host: "linux-6.12-cloud",
+            kernel: None,
+            devices: &[],
             images: &["linux-6.1-cloud", "linux-6.12-rt"],
             topology: Topology::flat(4),
             memory: Bytes::gib(4),
@@ -75,11 +81,15 @@ impl Server {
         let quiet = ();
         let names = setup.images;
         let archive = store::archive(names, &cache);
-        let (package, suite) = debian(setup.host);
+        let (package, suite) = match setup.kernel {
+            Some((package, suite)) => (package.to_owned(), suite.to_owned()),
+            None => debian(setup.host),
+        };
         let kernel = provide::kernel(&package, &suite, &cache, &quiet).expect("the host's kernel");
         let qemu = qemu::provide(&setup.qemu, &cache, &quiet).expect("QEMU");
         let programs = programs();
         let mut qemu_args = setup.qemu.arguments();
+        qemu_args.extend(setup.devices.iter().map(|argument| (*argument).to_owned()));
         qemu_args.extend(setup.preallocated.then(|| "-mem-prealloc".to_owned()));
         let spec = RigSpec {
             name: unique_name(),
