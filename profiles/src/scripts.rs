@@ -47,6 +47,16 @@ pub enum ChoiceError {
 impl Scripts {
     /// Reads scripts.
     pub fn of(given: impl IntoIterator<Item = Source>) -> Self {
+        Self::among(given, &mut |_| Vec::new())
+    }
+
+    /// Reads scripts, and of others what they speak of: `others` gives, for the names of profiles that are
+    /// missing, the scripts that define them, and is asked until it knows of no more. What they say of
+    /// other profiles, and their policies, counts for nothing.
+    pub fn among(
+        given: impl IntoIterator<Item = Source>,
+        others: &mut dyn FnMut(&BTreeSet<String>) -> Vec<Source>,
+    ) -> Self {
         let mut scripts = Self::default();
         for source in given {
             let text = source.clone();
@@ -55,6 +65,21 @@ impl Scripts {
             let read = Script::read(file, text.text());
             scripts.diagnostics.extend(read.diagnostics);
             scripts.library.add(read.script, &mut scripts.diagnostics);
+        }
+        loop {
+            let missing = scripts.library.missing();
+            let found = if missing.is_empty() { Vec::new() } else { others(&missing) };
+            for source in found {
+                let text = source.clone();
+                let file = scripts.sources.add(source);
+                let mut script = Script::read(file, text.text()).script;
+                script.policies.clear();
+                scripts.library.add_standard(script, &mut scripts.diagnostics);
+            }
+            // Ends, too, where others are given that do not define what they were asked for.
+            if missing.is_superset(&scripts.library.missing()) {
+                break;
+            }
         }
         let Self { sources, library, diagnostics, .. } = &mut scripts;
         standard::complete(library, sources, diagnostics);
@@ -66,6 +91,11 @@ impl Scripts {
     /// The files that were given.
     pub fn given(&self) -> impl Iterator<Item = &Source> {
         self.own.iter().filter_map(|file| self.sources.get(*file))
+    }
+
+    /// Whether a file is one of those that were given.
+    pub fn is_own(&self, file: FileId) -> bool {
+        self.own.contains(&file)
     }
 
     /// The profiles of the files that were given.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use profiles::catalogue::{Flavour, Kernel, Version};
-use profiles::diagnostic::{Diagnostic, Help, codes};
+use profiles::catalogue::Kernel;
+use profiles::diagnostic::{Diagnostic, codes};
+use profiles::matrix::{self, Found};
 use profiles::resolution::{Present, Request, resolve};
 
 use super::scripts::{Scripts, arguments, catalogue, facts};
@@ -11,19 +12,11 @@ use crate::cli::exit::Failure;
 use crate::cli::table::Described;
 use crate::cli::{Context, output};
 
-/// The versions that the catalogue was made for.
-const VERSIONS: [Version; 4] =
-    [Version::new(5, 10), Version::new(6, 1), Version::new(6, 12), Version::new(7, 2)];
-
 fn kernels(machine: &Described) -> Vec<Kernel> {
     if let Some(kernel) = &machine.kernel {
         return vec![kernel.clone()];
     }
-    let flavours = [Flavour::Cloud, Flavour::Generic, Flavour::Rt];
-    let all = VERSIONS
-        .iter()
-        .flat_map(|version| flavours.iter().map(|flavour| Kernel::new(*version, *flavour)));
-    all.collect()
+    matrix::kernels()
 }
 
 /// `profile check FILE…`
@@ -34,7 +27,7 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
     }
     let arguments = arguments(&machine.parameters)?;
     let kernels = kernels(machine);
-    let mut found = Found { all: kernels.len(), diagnostics: Vec::new() };
+    let mut found = Found::default();
     for kernel in &kernels {
         let facts = facts(kernel, machine);
         for profile in scripts.profiles() {
@@ -59,7 +52,7 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
         }
     }
     let mut diagnostics = scripts.diagnostics.clone();
-    diagnostics.extend(found.told());
+    diagnostics.extend(found.told(kernels.len()));
     diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span);
     if diagnostics.iter().any(Diagnostic::is_error) {
         return scripts.refuse(context, &diagnostics);
@@ -72,35 +65,4 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
     let named: Vec<String> = kernels.iter().map(Kernel::to_string).collect();
     let profiles = if count == 1 { "profile" } else { "profiles" };
     output::text(&format!("{count} {profiles} checked for {}\n", named.join(", ")))
-}
-
-/// What is wrong, and on which kernels.
-struct Found {
-    all: usize,
-    diagnostics: Vec<(Diagnostic, Vec<String>)>,
-}
-
-impl Found {
-    fn add(&mut self, kernel: &Kernel, diagnostics: impl Iterator<Item = Diagnostic>) {
-        for diagnostic in diagnostics {
-            let kernel = kernel.to_string();
-            match self.diagnostics.iter_mut().find(|(known, _)| *known == diagnostic) {
-                Some((_, kernels)) if kernels.contains(&kernel) => {}
-                Some((_, kernels)) => kernels.push(kernel),
-                None => self.diagnostics.push((diagnostic, vec![kernel])),
-            }
-        }
-    }
-
-    /// Each once, with the kernels where it is not all of them.
-    fn told(self) -> impl Iterator<Item = Diagnostic> {
-        let all = self.all;
-        self.diagnostics.into_iter().map(move |(mut diagnostic, kernels)| {
-            if kernels.len() < all {
-                let text = format!("on {}", kernels.join(", "));
-                diagnostic.help.push(Help { text, edit: None });
-            }
-            diagnostic
-        })
-    }
 }
