@@ -6,6 +6,7 @@ mod check;
 mod explain;
 mod format;
 mod in_force;
+mod lsp;
 mod plan;
 mod scripts;
 mod simulate;
@@ -37,6 +38,7 @@ pub fn run(context: &Context, command: &Profile) -> Result<(), Failure> {
         Profile::Rollback { on, number, force } => in_force::rollback(context, on, *number, *force),
         Profile::Verify { on, number } => in_force::verify(context, on, *number),
         Profile::History { on } => in_force::history(context, on),
+        Profile::Lsp { .. } => lsp::run(),
         Profile::Attend => attend::run(),
         Profile::Fmt { files, check } => format::run(context, files, *check),
         Profile::Simulate { file, trace } => simulate::run(context, file, trace),

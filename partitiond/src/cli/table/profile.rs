@@ -72,6 +72,12 @@ pub enum Profile {
         #[command(flatten)]
         on: On,
     },
+    /// Serve an editor: the Language Server Protocol on standard input and output. Editors start it.
+    Lsp {
+        /// What editors give to servers that could speak over something else.
+        #[arg(long, hide = true)]
+        stdio: bool,
+    },
     /// Look after a profile that `apply` brought into force.
     #[command(hide = true)]
     Attend,
