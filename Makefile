@@ -66,6 +66,7 @@ lint: setup
 unit: setup
 	cargo test --quiet --workspace --exclude scenarios
 	cargo test --quiet -p images --test real_packages -- --ignored
+	cargo test --quiet -p profiles --test tuned_package -- --ignored
 
 .PHONY: scenarios
 scenarios: programs

@@ -3,6 +3,8 @@
 mod apply;
 mod attend;
 mod check;
+mod diff;
+mod exchange;
 mod explain;
 mod format;
 mod in_force;
@@ -39,6 +41,11 @@ pub fn run(context: &Context, command: &Profile) -> Result<(), Failure> {
         Profile::Verify { on, number } => in_force::verify(context, on, *number),
         Profile::History { on } => in_force::history(context, on),
         Profile::Lsp { .. } => lsp::run(),
+        Profile::Diff { one, other, machine } => diff::run(context, one, other, machine),
+        Profile::Import(wanted) => exchange::import_files(context, wanted),
+        Profile::Export { file, profile, machine, output } => {
+            exchange::export_profile(context, file, profile.as_deref(), machine, output.as_ref())
+        }
         Profile::Attend => attend::run(),
         Profile::Fmt { files, check } => format::run(context, files, *check),
         Profile::Simulate { file, trace } => simulate::run(context, file, trace),

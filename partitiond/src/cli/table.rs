@@ -12,7 +12,7 @@ use rig::RigName;
 use crate::api::SOCKET;
 use crate::cluster::Interval;
 
-pub use profile::{Apply, Described, On, Profile};
+pub use profile::{Apply, Described, Import, On, Profile};
 
 /// Divides one Linux machine into partitions and boots a separate, unmodified kernel in each.
 #[derive(Clone, Debug, Parser)]

@@ -165,7 +165,7 @@ fn completion_hover_and_definition_follow_each_change() {
     assert_eq!(list["items"][0]["label"], "vm.swappiness", "{list}");
     assert_eq!(list["items"][0]["textEdit"]["range"], range(3, 4, 11));
     editor.change(3, json!([{ "range": range(3, 4, 11), "text": "/* 𝄞 */ vm.swappiness" }]));
-    editor.change(4, json!([{ "range": range(3, 4, 12), "text": "" }]));
+    editor.change(4, json!([{ "range": range(3, 4, 13), "text": "" }]));
     let hover = editor.at("textDocument/hover", 3, 8);
     assert_eq!(hover["range"], range(3, 4, 17), "{hover}");
     assert!(hover["contents"]["value"].as_str().unwrap().contains("swap"), "{hover}");
@@ -185,7 +185,7 @@ fn formatting_is_one_edit() {
     };
     editor.open(URI, "// 𝄞\nprofile p {vm.swappiness=3} // 𝄞");
     let edits = format(&mut editor);
-    assert_eq!(edits[0]["newText"], "// 𝄞\nprofile p { vm.swappiness = 3 } // 𝄞\n");
+    assert_eq!(edits[0]["newText"], "// 𝄞\nprofile p { vm.swappiness = 3 }  // 𝄞\n");
     assert_eq!(edits[0]["range"]["end"], json!({ "line": 1, "character": 33 }));
     editor.change(2, json!([{ "text": edits[0]["newText"] }]));
     assert_eq!(format(&mut editor), json!([]));

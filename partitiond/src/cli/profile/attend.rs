@@ -73,7 +73,7 @@ pub fn send(errand: &Errand) -> Result<Report, Failure> {
         );
         Failure::failed(message).status(WRONG)
     })?;
-    said.map_err(|error| Failure::of(&error).status(WRONG))
+    said.map_err(|why| Failure::failed(why).status(WRONG))
 }
 
 /// `profile attend`: reads an errand from standard input, and says on standard output what became of the plan.

@@ -7,7 +7,7 @@ use transaction::journal::Summary;
 
 use super::attend;
 use super::{PENDING, WRONG};
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Failure, USAGE};
 use crate::cli::table::On;
 use crate::cli::{Context, connect, output};
 use crate::client::Client;
@@ -16,6 +16,10 @@ use crate::tuning::{self, Host, Kernel, KernelError};
 /// The kernel that is meant.
 pub fn kernel(context: &Context, on: &On) -> Result<Box<dyn Kernel>, Failure> {
     match &on.partition {
+        None if context.global().rig.is_some() => {
+            Err(Failure::with_status(USAGE, "--host means the machine that this command runs on")
+                .hint("leave out --rig, or name a partition of the virtual server"))
+        }
         None => Ok(Box::new(Host::new(recovered))),
         Some(name) => {
             let client = connect::existing(context)?;

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::PENDING;
 use super::scripts::{Scripts, arguments, catalogue, facts};
-use crate::cli::exit::{Failure, USAGE};
+use crate::cli::exit::Failure;
 use crate::cli::table::Described;
 use crate::cli::{Context, output};
 
@@ -55,8 +55,7 @@ pub fn run(
         return scripts.refuse(context, &scripts.diagnostics);
     }
     let Some(kernel) = &machine.kernel else {
-        return Err(Failure::with_status(USAGE, "for which kernel?")
-            .hint("name it: --kernel 6.12-rt --cpus 8 --memory 16GiB"));
+        return Err(super::exchange::for_which_kernel());
     };
     let profile = scripts.one(profile)?;
     let (facts, arguments) = (facts(kernel, machine), arguments(&machine.parameters)?);
@@ -129,7 +128,7 @@ fn answer(
 }
 
 /// What is to become of a setting, in the kernel's words.
-fn goal(resolved: &Resolved<'_>) -> String {
+pub fn goal(resolved: &Resolved<'_>) -> String {
     let written = |value: &Value| match resolved.setting {
         Some(setting) => setting.kind.written(value),
         None => value.to_string(),

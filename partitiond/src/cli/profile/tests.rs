@@ -19,6 +19,7 @@ fn status(arguments: &str) -> u8 {
     write("brick.ks", "profile p { vm.max_map_count = 0 }");
     write("rt.ks", "profile p { kernel flavour in [rt]; vm.swappiness = 3 }");
     write("two.ks", "profile a { vm.swappiness = 3 } profile b { vm.swappiness = 4 }");
+    write("50-db.conf", "vm.swappiness = 3\n-vm.nonsense = 1\n");
     write("trace", "time, psi.io.full.avg10\n0s, 2%\n10s, 30%\n");
     write("bad-trace", "time, memory\n");
     let all = ["partitiond", "profile"].map(str::to_owned);
@@ -55,6 +56,23 @@ fn plan_tells_that_something_would_change() {
     assert_eq!(status("plan two.ks --kernel 6.12"), WRONG, "which of both?");
     assert_eq!(status("plan two.ks --profile b --kernel 6.12"), PENDING);
     assert_eq!(status("plan brick.ks --kernel 6.12"), WRONG);
+}
+
+#[test]
+fn what_a_machine_has_is_imported_and_exported() {
+    assert_eq!(status("import 50-db.conf"), 0);
+    assert_eq!(status("import 50-db.conf -o trace --guard 30s"), 0);
+    assert_eq!(status("import no-such.conf"), INVALID);
+    assert_eq!(status("export mine.ks --kernel 6.12 --memory 16GiB"), 0);
+    assert_eq!(status("export mine.ks"), USAGE, "for which kernel?");
+    assert_eq!(status("export brick.ks --kernel 6.12"), WRONG);
+}
+
+#[test]
+fn diff_tells_where_profiles_differ() {
+    assert_eq!(status("diff oltp oltp --kernel 6.12 --memory 16GiB"), 0);
+    assert_eq!(status("diff oltp mine.ks --kernel 6.12 --memory 16GiB"), PENDING);
+    assert_eq!(status("diff oltp brick.ks --kernel 6.12 --memory 16GiB"), WRONG);
 }
 
 #[test]

@@ -44,6 +44,9 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
             false => style.warn("off: a restart of its kernel would reset the machine"),
         },
     );
+    if let Some(profile) = &status.profile {
+        line("profile", clean(profile));
+    }
     line("command line", clean(&status.command_line));
     if let Some(signals) = &status.signals {
         let age =

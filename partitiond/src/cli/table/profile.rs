@@ -6,6 +6,8 @@ use boot::units::Bytes;
 use clap::{Args, Subcommand};
 use profiles::catalogue::Kernel;
 
+use crate::cluster::Interval;
+
 /// `profile …`
 #[derive(Clone, Debug, Subcommand)]
 pub enum Profile {
@@ -78,6 +80,33 @@ pub enum Profile {
         #[arg(long, hide = true)]
         stdio: bool,
     },
+    /// Tell where two profiles differ for a kernel; exits with 2 where they do.
+    Diff {
+        /// The one: a script with one profile, or the name of a standard profile.
+        one: PathBuf,
+        /// The other.
+        other: PathBuf,
+        /// Which machine.
+        #[command(flatten)]
+        machine: Described,
+    },
+    /// Make a script of sysctl.d files, or of a TuneD profile.
+    Import(Import),
+    /// Write files for machines without partitiond: sysctl.d, udev, modprobe.d, the command line, tmpfiles.d,
+    /// systemd.
+    Export {
+        /// The script, or the name of a standard profile.
+        file: PathBuf,
+        /// Which profile; needed where the script has several.
+        #[arg(long, value_name = "NAME")]
+        profile: Option<String>,
+        /// Which machine.
+        #[command(flatten)]
+        machine: Described,
+        /// Write them below this folder, instead of to standard output.
+        #[arg(long, short, value_name = "FOLDER")]
+        output: Option<PathBuf>,
+    },
     /// Look after a profile that `apply` brought into force.
     #[command(hide = true)]
     Attend,
@@ -106,6 +135,23 @@ pub enum Profile {
         #[arg(long, value_name = "KERNEL")]
         kernel: Option<Kernel>,
     },
+}
+
+/// `profile import …`
+#[derive(Clone, Debug, Args)]
+pub struct Import {
+    /// Files or folders of sysctl.d; or a `tuned.conf`, or the folder that it lies in.
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Where the script goes; else to standard output.
+    #[arg(long, short, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    /// Give each profile a guard: it is undone unless somebody confirms it within this time.
+    #[arg(long, value_name = "DURATION")]
+    pub guard: Option<Interval>,
+    /// The profile's name.
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
 }
 
 /// `profile apply …`
