@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use profiles::catalogue::Kernel;
+use profiles::diagnostic::sarif::Log;
 use profiles::diagnostic::{Diagnostic, codes};
 use profiles::matrix::{self, Found};
 use profiles::resolution::{Present, Request, resolve};
 
+use super::WRONG;
 use super::scripts::{Scripts, arguments, catalogue, facts};
 use crate::cli::exit::Failure;
 use crate::cli::table::Described;
@@ -23,7 +25,7 @@ fn kernels(machine: &Described) -> Vec<Kernel> {
 pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<(), Failure> {
     let scripts = Scripts::read(files)?;
     if scripts.is_wrong() {
-        return scripts.refuse(context, &scripts.diagnostics);
+        return wrong(context, &scripts, &scripts.diagnostics);
     }
     let arguments = arguments(&machine.parameters)?;
     let kernels = kernels(machine);
@@ -55,7 +57,10 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
     diagnostics.extend(found.told(kernels.len()));
     diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span);
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return scripts.refuse(context, &diagnostics);
+        return wrong(context, &scripts, &diagnostics);
+    }
+    if context.sarif() {
+        return sarif(&scripts, &diagnostics);
     }
     if context.json() {
         return output::json(&scripts.reports(&diagnostics));
@@ -65,4 +70,18 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
     let named: Vec<String> = kernels.iter().map(Kernel::to_string).collect();
     let profiles = if count == 1 { "profile" } else { "profiles" };
     output::text(&format!("{count} {profiles} checked for {}\n", named.join(", ")))
+}
+
+fn wrong(context: &Context, scripts: &Scripts, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
+    if context.sarif() {
+        sarif(scripts, diagnostics)?;
+        return Err(Failure::silent(WRONG));
+    }
+    scripts.refuse(context, diagnostics)
+}
+
+/// Files are named from where the command runs: for CI, the root of the repository.
+fn sarif(scripts: &Scripts, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
+    let root = std::env::current_dir().unwrap_or_default();
+    output::json(&Log::of(diagnostics, &scripts.sources, &root))
 }
