@@ -1,0 +1,19 @@
+//! Scripts: what it takes to understand them, to keep up with an editor, and to bring them into force.
+
+mod applying;
+mod keystroke;
+mod settings;
+mod understanding;
+
+use crate::Bench;
+
+pub fn run(bench: &Bench) -> String {
+    let parts = [understanding::run(bench), keystroke::run(bench), applying::run(bench)];
+    parts.join("\n")
+}
+
+/// A figure in milliseconds beside its goal.
+fn within(goal_ms: f64, ms: f64) -> String {
+    let verdict = if ms < goal_ms { "met" } else { "**not met**" };
+    format!("under {goal_ms} ms: {verdict}")
+}
