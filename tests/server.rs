@@ -224,7 +224,7 @@ impl Server {
 /// An empty disk: what is never written takes no room.
 fn disk(size: Bytes) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
-    file.as_file().set_len(size.get()).expect("its size");
+    file.as_file().set_len(size.0).expect("its size");
     file
 }
 

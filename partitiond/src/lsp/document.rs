@@ -1,6 +1,5 @@
 //! An open script: its text, and what is known of it so far.
 
-use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -29,25 +28,27 @@ pub struct Document {
     plain: Vec<Diagnostic>,
     /// What kernels make of it; of an earlier text, moved along, until it is worked out for this one.
     resolved: Vec<Diagnostic>,
-    parse: OnceCell<Parse>,
+    /// Its tree.
+    pub parse: Parse,
 }
 
 impl Document {
-    /// Of a text: whatever can be told at once.
-    pub fn new(version: i32, text: String, scripts: Scripts) -> Self {
+    /// Of a text: whatever can be told at once. `read` gives what it extends.
+    pub fn new(version: i32, text: String, read: impl FnOnce(&str, &Parse) -> Scripts) -> Self {
         let mut document = Self {
             version,
+            parse: parse(FileId::default(), &text),
             lines: Lines::of(text),
             scripts: Arc::default(),
             plain: Vec::new(),
             resolved: Vec::new(),
-            parse: OnceCell::new(),
         };
+        let scripts = read(document.lines.text(), &document.parse);
         document.understand(scripts);
         document
     }
 
-    /// Takes in what a text means.
+    /// Takes in what the text means.
     fn understand(&mut self, scripts: Scripts) {
         self.plain = scripts.diagnostics.iter().filter_map(|told| here(told, &scripts)).collect();
         // Nothing is resolved then, which should not look as if all were well.
@@ -59,7 +60,6 @@ impl Document {
             self.plain.push(elsewhere(told.clone(), profile.name.span, &scripts));
         }
         self.scripts = Arc::new(scripts);
-        self.parse = OnceCell::new();
     }
 
     /// Another text, out of this one. What kernels made of parts that stay is kept, and moves with them.
@@ -67,7 +67,7 @@ impl Document {
         &mut self,
         version: i32,
         changes: Vec<TextDocumentContentChangeEvent>,
-        read: impl FnOnce(&str) -> Scripts,
+        read: impl FnOnce(&str, &Parse) -> Scripts,
     ) {
         self.version = version;
         for change in changes {
@@ -81,7 +81,8 @@ impl Document {
             self.resolved.retain_mut(|told| moved(told, &gone, change.text.len()));
             self.lines.replace(gone, &change.text);
         }
-        self.understand(read(self.lines.text()));
+        self.parse = parse(FileId::default(), self.lines.text());
+        self.understand(read(self.lines.text(), &self.parse));
     }
 
     /// Whether kernels have anything to say about it.
@@ -99,11 +100,6 @@ impl Document {
         let mut all: Vec<&Diagnostic> = self.plain.iter().chain(&self.resolved).collect();
         all.sort_by_key(|diagnostic| diagnostic.primary.span);
         all
-    }
-
-    /// Its tree.
-    pub fn parse(&self) -> &Parse {
-        self.parse.get_or_init(|| parse(FileId::default(), self.lines.text()))
     }
 }
 

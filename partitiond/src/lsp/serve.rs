@@ -21,7 +21,7 @@ use lsp_types::{
 use profiles::diagnostic::Source;
 use profiles::editor::Cursor;
 use profiles::scripts::Scripts;
-use profiles::syntax::fmt;
+use profiles::syntax::{Parse, fmt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -37,6 +37,9 @@ const INVALID_REQUEST: i32 = -32600;
 const METHOD_NOT_FOUND: i32 = -32601;
 const INVALID_PARAMS: i32 = -32602;
 const NOT_INITIALIZED: i32 = -32002;
+
+/// What is answered where there is nothing to say.
+const NOTHING: &str = "null";
 
 /// Where in its life the connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +63,8 @@ impl From<serde_json::Error> for Refusal {
     }
 }
 
-type Answer = Result<Value, Refusal>;
+/// What is answered, as JSON.
+type Answer = Result<String, Refusal>;
 
 /// An open script, and the order under which kernels are asked about it.
 struct Open {
@@ -157,14 +161,13 @@ impl<'l, W: Write> Server<'l, W> {
     }
 
     fn respond(&mut self, id: Value, answer: Answer) -> Result<(), FrameError> {
-        let mut message = json!({ "jsonrpc": "2.0", "id": id });
-        match answer {
-            Ok(result) => message["result"] = result,
-            Err(Refusal { code, message: text }) => {
-                message["error"] = json!({ "code": code, "message": text });
+        let rest = match answer {
+            Ok(result) => format!(r#""result":{result}"#),
+            Err(Refusal { code, message }) => {
+                format!(r#""error":{}"#, json!({ "code": code, "message": message }))
             }
-        }
-        frame::write(&mut self.to, &message)
+        };
+        frame::write(&mut self.to, &format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#))
     }
 
     fn answer(&mut self, method: &str, params: Value) -> Answer {
@@ -173,7 +176,7 @@ impl<'l, W: Write> Server<'l, W> {
             (State::New, Initialize::METHOD) => {
                 self.state = State::Running;
                 let version = Some(env!("CARGO_PKG_VERSION").to_owned());
-                Ok(serde_json::to_value(InitializeResult {
+                Ok(serde_json::to_string(&InitializeResult {
                     capabilities: capabilities(),
                     server_info: Some(ServerInfo { name: "partitiond".to_owned(), version }),
                 })?)
@@ -181,7 +184,7 @@ impl<'l, W: Write> Server<'l, W> {
             (State::New, _) => refuse(NOT_INITIALIZED, "`initialize` comes first"),
             (State::Running, Shutdown::METHOD) => {
                 self.state = State::Shut;
-                Ok(Value::Null)
+                Ok(NOTHING.to_owned())
             }
             (State::Shut, _) => refuse(INVALID_REQUEST, "behind `shutdown` comes only `exit`"),
             (State::Running, Initialize::METHOD) => {
@@ -189,15 +192,15 @@ impl<'l, W: Write> Server<'l, W> {
             }
             (State::Running, Completion::METHOD) => self.at(params, |open, cursor| {
                 let list = convert::completions(cursor.completions(), &open.document.lines);
-                Some(serde_json::to_value(list))
+                Some(serde_json::to_string(&list))
             }),
             (State::Running, HoverRequest::METHOD) => self.at(params, |open, cursor| {
                 let hover = convert::hover(cursor.hover()?, &open.document.lines);
-                Some(serde_json::to_value(hover))
+                Some(serde_json::to_string(&hover))
             }),
             (State::Running, GotoDefinition::METHOD) => self.at(params, |open, cursor| {
                 let location = convert::location(cursor.definition()?, &open.document, &open.uri)?;
-                Some(serde_json::to_value(location))
+                Some(serde_json::to_string(&location))
             }),
             (State::Running, Formatting::METHOD) => self.format(params),
             (State::Running, CodeActionRequest::METHOD) => {
@@ -205,7 +208,7 @@ impl<'l, W: Write> Server<'l, W> {
                 let open = self.open.get(params.text_document.uri.as_str());
                 let actions =
                     open.map(|open| convert::actions(&open.document, &open.uri, params.range));
-                Ok(serde_json::to_value(actions)?)
+                Ok(serde_json::to_string(&actions)?)
             }
             (State::Running, other) => {
                 refuse(METHOD_NOT_FOUND, &format!("{other} is not known here"))
@@ -217,17 +220,16 @@ impl<'l, W: Write> Server<'l, W> {
     fn at(
         &self,
         params: Value,
-        ask: impl FnOnce(&Open, &Cursor<'_>) -> Option<serde_json::Result<Value>>,
+        ask: impl FnOnce(&Open, &Cursor<'_>) -> Option<serde_json::Result<String>>,
     ) -> Answer {
         let at: TextDocumentPositionParams = serde_json::from_value(params)?;
         let Some(open) = self.open.get(at.text_document.uri.as_str()) else {
-            return Ok(Value::Null);
+            return Ok(NOTHING.to_owned());
         };
         let document = &open.document;
         let offset = document.lines.offset(at.position);
-        let (text, parse) = (document.lines.text(), document.parse());
-        let cursor = Cursor::new(text, parse, &document.scripts, offset);
-        Ok(ask(open, &cursor).transpose()?.unwrap_or(Value::Null))
+        let cursor = Cursor::new(document.lines.text(), &document.parse, &document.scripts, offset);
+        Ok(ask(open, &cursor).transpose()?.unwrap_or_else(|| NOTHING.to_owned()))
     }
 
     /// The canonical form as one edit; null for a script with errors.
@@ -236,12 +238,12 @@ impl<'l, W: Write> Server<'l, W> {
         let open = self.open.get(params.text_document.uri.as_str());
         let edits = open.and_then(|open| {
             let text = open.document.lines.text();
-            let formatted = fmt::format(open.document.parse()).ok()?;
+            let formatted = fmt::format(&open.document.parse).ok()?;
             let range = open.document.lines.range(0..text.len());
             let edit = (formatted != text).then_some(TextEdit { range, new_text: formatted });
             Some(edit.into_iter().collect::<Vec<_>>())
         });
-        Ok(serde_json::to_value(edits)?)
+        Ok(serde_json::to_string(&edits)?)
     }
 
     /// Takes in what happened to a script. None for what is of no interest; an error for what is malformed.
@@ -262,9 +264,9 @@ impl<'l, W: Write> Server<'l, W> {
         match method {
             DidOpenTextDocument::METHOD => with::<DidOpenTextDocument>(params, |params| {
                 let it = params.text_document;
-                let scripts = self.read(it.uri.as_str(), &it.text);
-                let document = Document::new(it.version, it.text, scripts);
                 let key = it.uri.as_str().to_owned();
+                let read = |text: &str, parse: &Parse| self.read(&key, text, parse);
+                let document = Document::new(it.version, it.text, read);
                 self.open.insert(key.clone(), Open { uri: it.uri, document, order: None });
                 self.told(&key)
             }),
@@ -276,7 +278,8 @@ impl<'l, W: Write> Server<'l, W> {
                     return Ok(());
                 };
                 let version = params.text_document.version;
-                open.document.change(version, params.content_changes, |text| self.read(key, text));
+                let read = |text: &str, parse: &Parse| self.read(key, text, parse);
+                open.document.change(version, params.content_changes, read);
                 self.open.insert(key.to_owned(), open);
                 self.told(key)
             }),
@@ -298,8 +301,10 @@ impl<'l, W: Write> Server<'l, W> {
     }
 
     /// Reads a script with what it extends.
-    fn read(&mut self, key: &str, text: &str) -> Scripts {
-        let Some(own) = uri::path(key) else { return Scripts::of([source(text)]) };
+    fn read(&mut self, key: &str, text: &str, parse: &Parse) -> Scripts {
+        let Some(own) = uri::path(key) else {
+            return Scripts::among(source(text), parse, &mut |_| Vec::new());
+        };
         let Self { open, neighbours, .. } = self;
         let opened = |path: &Path| {
             // Editors differ in which characters of a path they write as they are.
@@ -307,7 +312,9 @@ impl<'l, W: Write> Server<'l, W> {
             let (_, open) = open.find(|(key, _)| uri::path(key).as_deref() == Some(path))?;
             Some(Source::new(&path.to_string_lossy(), open.document.lines.text()))
         };
-        Scripts::among([source(text)], &mut |missing| neighbours.defining(&own, missing, &opened))
+        Scripts::among(source(text), parse, &mut |missing| {
+            neighbours.defining(&own, missing, &opened)
+        })
     }
 
     /// Looks again at the open scripts beside one that was saved: they may extend it.
@@ -318,7 +325,8 @@ impl<'l, W: Write> Server<'l, W> {
         for key in keys.into_iter().filter(|key| beside.is_some() && folder(key) == beside) {
             if let Some(mut open) = self.open.remove(&key) {
                 let version = open.document.version;
-                open.document.change(version, Vec::new(), |text| self.read(&key, text));
+                let read = |text: &str, parse: &Parse| self.read(&key, text, parse);
+                open.document.change(version, Vec::new(), read);
                 self.open.insert(key.clone(), open);
                 self.told(&key)?;
             }
@@ -345,7 +353,8 @@ impl<'l, W: Write> Server<'l, W> {
 
     fn notify(&mut self, params: PublishDiagnosticsParams) -> Result<(), FrameError> {
         let method = PublishDiagnostics::METHOD;
-        let message = json!({ "jsonrpc": "2.0", "method": method, "params": params });
-        frame::write(&mut self.to, &message)
+        let params = serde_json::to_string(&params).map_err(std::io::Error::from)?;
+        let text = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{params}}}"#);
+        frame::write(&mut self.to, &text)
     }
 }

@@ -39,7 +39,7 @@ impl Editor {
     }
 
     fn send(&mut self, message: &Value) {
-        frame::write(self.to.as_mut().unwrap(), message).unwrap();
+        frame::write(self.to.as_mut().unwrap(), &message.to_string()).unwrap();
     }
 
     fn say(&mut self, method: &str, params: Value) {
