@@ -31,6 +31,9 @@ use super::frame::{self, FrameError};
 use super::neighbours::Neighbours;
 use super::{Ending, convert, uri};
 
+/// What editors call the language.
+const LANGUAGE: &str = "kernelscript";
+
 /// Codes of JSON-RPC and of the protocol.
 const PARSE_ERROR: i32 = -32700;
 const INVALID_REQUEST: i32 = -32600;
@@ -264,6 +267,11 @@ impl<'l, W: Write> Server<'l, W> {
         match method {
             DidOpenTextDocument::METHOD => with::<DidOpenTextDocument>(params, |params| {
                 let it = params.text_document;
+                // Editors that know no other name for the language call it plain text.
+                if it.language_id != LANGUAGE && !it.uri.as_str().ends_with(".ks") {
+                    (self.log)(&format!("{} is left alone: it is no script", it.uri.as_str()));
+                    return Ok(());
+                }
                 let key = it.uri.as_str().to_owned();
                 let read = |text: &str, parse: &Parse| self.read(&key, text, parse);
                 let document = Document::new(it.version, it.text, read);
@@ -273,10 +281,7 @@ impl<'l, W: Write> Server<'l, W> {
             DidChangeTextDocument::METHOD => with::<DidChangeTextDocument>(params, |params| {
                 let key = params.text_document.uri.as_str();
                 // Taken out while it changes: what it extends may be open, too.
-                let Some(mut open) = self.open.remove(key) else {
-                    (self.log)(&format!("{key} was changed and is not open"));
-                    return Ok(());
-                };
+                let Some(mut open) = self.open.remove(key) else { return Ok(()) };
                 let version = params.text_document.version;
                 let read = |text: &str, parse: &Parse| self.read(key, text, parse);
                 open.document.change(version, params.content_changes, read);

@@ -252,6 +252,8 @@ fn nonsense_is_answered_and_survived() {
         editor.say("textDocument/didChange", params);
     }
     editor.change(9, json!([{ "text": "not open" }]));
+    let letter = json!({ "uri": "file:///letter.txt", "languageId": "plaintext", "version": 1, "text": "{" });
+    editor.say("textDocument/didOpen", json!({ "textDocument": letter }));
     editor.open(URI, "profile p {}\n");
     let far = u32::MAX;
     let everywhere = json!({
