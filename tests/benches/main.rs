@@ -78,14 +78,15 @@ pub fn server(cpus: u32, memory_gib: u64, words: &'static str) -> Server {
 
 type Run = fn(&Bench) -> String;
 
-const BENCHMARKS: [(&str, &str, Run); 7] = [
+const BENCHMARKS: [(&str, &str, Run); 8] = [
     ("placement", "Placement", placement::run),
     ("channel", "Control channel", channel::run),
     ("start", "Start", start::run),
     ("parallel", "Starting side by side", parallel::run),
     ("interrupts", "Interrupts", interrupts::run),
     ("resident", "Memory", resident::run),
-    ("profiles", "Profiles", profiles::run),
+    ("profiles", "Understanding profiles", profiles::understood),
+    ("applying", "Profiles into force", profiles::applied),
 ];
 
 fn main() {

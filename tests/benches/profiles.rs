@@ -7,9 +7,14 @@ mod understanding;
 
 use crate::Bench;
 
-pub fn run(bench: &Bench) -> String {
-    let parts = [understanding::run(bench), keystroke::run(bench), applying::run(bench)];
-    parts.join("\n")
+/// Scripts as text: plans, and answers to an editor.
+pub fn understood(bench: &Bench) -> String {
+    format!("{}\n{}", understanding::run(bench), keystroke::run(bench))
+}
+
+/// Scripts in force.
+pub fn applied(bench: &Bench) -> String {
+    applying::run(bench)
 }
 
 /// A figure in milliseconds beside its goal.

@@ -15,7 +15,7 @@ use transaction::sandbox::{Confined, Launch, run_if_asked};
 use transaction::{Directory, Files, Machine, Plan, Step, Store, Target, Unrecovered};
 
 const SETTINGS: usize = 100;
-const ROUNDS: usize = 101;
+const ROUNDS: usize = 21;
 
 type Failure = Box<dyn std::error::Error>;
 

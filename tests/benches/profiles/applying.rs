@@ -9,9 +9,9 @@ use rig::Topology;
 use scenarios::{Server, Setup};
 
 use super::settings::{Pair, harmless, script};
-use crate::Bench;
 use crate::cargo::{built, cargo};
 use crate::figures::{Table, against, median, seconds, spread};
+use crate::{Bench, RIG_CPUS};
 
 const SETTINGS: usize = 100;
 const COST_GOAL: f64 = 2.0;
@@ -35,7 +35,7 @@ pub fn run(bench: &Bench) -> String {
 fn start() -> Server {
     let server = Server::start(&Setup {
         images: &[],
-        topology: Topology::flat(2),
+        topology: Topology::flat(RIG_CPUS),
         modules: &["virtio_blk", "ext4"],
         packages: &["tuned", "dbus", "e2fsprogs"],
         disk: Bytes::gib(1),
@@ -50,14 +50,20 @@ fn start() -> Server {
 fn settings(server: &Server) -> Vec<Pair> {
     harmless("6.12-cloud", SETTINGS, &mut |paths| {
         server.write("/paths", &(paths.join("\n") + "\n"));
-        let tried = server.sh("while read -r path; do \
-             value=$(cat $path 2>/dev/null) || value=-1; \
-             case $value in ''|*[!0-9]*) echo -1; continue;; esac; \
-             more=$((value + 1)); \
-             if echo $more 2>/dev/null >$path && [ \"$(cat $path)\" = $more ] && \
-                echo $value 2>/dev/null >$path && [ \"$(cat $path)\" = $value ]; \
-             then echo $value; else echo -1; fi; done </paths");
-        tried.lines().map(|line| line.trim().parse().unwrap_or(-1)).collect()
+        let tried = server.sh("takes() { echo $2 2>/dev/null >$1 && [ \"$(cat $1)\" = $2 ]; }; \
+             while read -r path; do \
+             value=$(cat $path 2>/dev/null); \
+             case $value in ''|*[!0-9]*) echo -; continue;; esac; \
+             found=-; \
+             for other in $((value + 1)) $((value - 1)); do \
+             if takes $path $other && takes $path $value; then found=\"$value $other\"; break; fi; \
+             takes $path $value; done 2>/dev/null; \
+             echo $found; done </paths");
+        let numbers = |line: &str| {
+            let (value, other) = line.trim().split_once(' ')?;
+            Some([value.parse().ok()?, other.parse().ok().filter(|other| *other >= 0)?])
+        };
+        tried.lines().map(numbers).collect()
     })
 }
 
