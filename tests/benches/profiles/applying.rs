@@ -115,7 +115,7 @@ fn against_tuned(bench: &Bench, server: &Server, pairs: &[Pair]) -> String {
     }
     bench.say("starting TuneD");
     server.sh(
-        "mkdir -p /run/dbus /run/tuned && dbus-uuidgen --ensure && dbus-daemon --system --fork",
+        "mkdir -p /run/dbus /run/tuned /var/lib/dbus /var/log/tuned && dbus-uuidgen --ensure && dbus-daemon --system --fork",
     );
     server.sh("tuned --daemon");
     server.wait_for("tuned-adm list >/dev/null", Duration::from_secs(120));
