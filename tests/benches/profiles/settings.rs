@@ -17,12 +17,15 @@ pub struct Pair {
     pub values: [i64; 2],
 }
 
+/// What came of trying a file: the value that it has and another that it takes.
+pub type Tried = Option<[i64; 2]>;
+
 /// So many, if there are: those whose files take two values and read back what was written, which `tried` says: the
 /// value that is there and another, for each of these files.
 pub fn harmless(
     kernel: &str,
     wanted: usize,
-    tried: &mut dyn FnMut(&[String]) -> Vec<Option<[i64; 2]>>,
+    tried: &mut dyn FnMut(&[String]) -> Vec<Tried>,
 ) -> Vec<Pair> {
     let catalogue = Catalogue::built_in().expect("a catalogue");
     let kernel: Kernel = kernel.parse().expect("a kernel");
