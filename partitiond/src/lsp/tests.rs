@@ -212,7 +212,9 @@ fn what_is_extended_is_found_in_the_folder() {
     // What is open counts, not what lies there; who extends it hears of that when it is saved.
     editor.open(&base, "profile other {}\n");
     editor.say("textDocument/didSave", json!({ "textDocument": { "uri": base } }));
-    assert_eq!(editor.told(&uri)[0]["code"], "KS0200");
+    // What kernels say of the first state may still come, which is nothing.
+    let told = std::iter::repeat_with(|| editor.told(&uri)).find(|told| !told.is_empty());
+    assert_eq!(told.unwrap()[0]["code"], "KS0200");
     editor.say("textDocument/didClose", json!({ "textDocument": { "uri": uri } }));
     assert!(editor.told(&uri).is_empty());
 }
