@@ -1,5 +1,6 @@
 //! A virtual server with `partitiond` in it.
 
+mod debian;
 mod kill;
 mod lives;
 mod store;
@@ -47,6 +48,10 @@ pub struct Setup {
     pub words: &'static str,
     /// Modules that the host has loaded besides those that it always has.
     pub modules: &'static [&'static str],
+    /// Packages of Debian that it has, with all that they need. Their scripts have not run.
+    pub packages: &'static [&'static str],
+    /// Bytes of an empty disk, `/dev/vda`; none where that is 0. Its module is `virtio_blk`.
+    pub disk: Bytes,
     /// Whether QEMU takes the memory at once, as a real server has it, or page by page when it is first
     /// touched, which costs whoever touches it.
     pub preallocated: bool,
@@ -64,6 +69,8 @@ impl Default for Setup {
             qemu: QemuVersion::V10,
             words: "",
             modules: &[],
+            packages: &[],
+            disk: Bytes::mib(0),
             preallocated: false,
         }
     }
@@ -72,6 +79,8 @@ impl Default for Setup {
 /// A running server. It ends with this value.
 pub struct Server {
     rig: Rig,
+    /// What its disk holds; gone with it.
+    _disk: Option<tempfile::NamedTempFile>,
 }
 
 impl Server {
@@ -80,10 +89,13 @@ impl Server {
         let cache = provide::cache_dir().expect("a place for the cache");
         let quiet = ();
         let names = setup.images;
-        let archive = store::archive(names, &cache);
+        let mut archives = vec![store::archive(names, &cache)];
+        if !setup.packages.is_empty() {
+            archives.push(debian::archive(setup.packages, &cache));
+        }
         let (package, suite) = match setup.kernel {
             Some((package, suite)) => (package.to_owned(), suite.to_owned()),
-            None => debian(setup.host),
+            None => kernel_package(setup.host),
         };
         let kernel = provide::kernel(&package, &suite, &cache, &quiet).expect("the host's kernel");
         let qemu = qemu::provide(&setup.qemu, &cache, &quiet).expect("QEMU");
@@ -91,6 +103,11 @@ impl Server {
         let mut qemu_args = setup.qemu.arguments();
         qemu_args.extend(setup.devices.iter().map(|argument| (*argument).to_owned()));
         qemu_args.extend(setup.preallocated.then(|| "-mem-prealloc".to_owned()));
+        let disk = (setup.disk > Bytes::mib(0)).then(|| disk(setup.disk));
+        if let Some(disk) = &disk {
+            let drive = format!("file={},if=virtio,format=raw", disk.path().display());
+            qemu_args.extend(["-drive".to_owned(), drive]);
+        }
         let spec = RigSpec {
             name: unique_name(),
             topology: setup.topology,
@@ -107,7 +124,7 @@ impl Server {
                 host: programs.partitiond.clone(),
                 mode: Some(0o755),
             }],
-            archives: vec![archive],
+            archives,
             cpu_model: RigSpec::CPU_MODEL.to_owned(),
             qemu_args,
             qemu,
@@ -120,7 +137,7 @@ impl Server {
             crate::retry::examine(&error);
             panic!("the server does not start: {error}");
         });
-        let server = Self { rig };
+        let server = Self { rig, _disk: disk };
         server.bind_interrupts();
         server
     }
@@ -214,8 +231,15 @@ impl Server {
     }
 }
 
+/// An empty disk: what is never written takes no room.
+fn disk(size: Bytes) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.as_file().set_len(size.0).expect("its size");
+    file
+}
+
 /// The package and suite of a shipped definition.
-fn debian(name: &str) -> (String, String) {
+fn kernel_package(name: &str) -> (String, String) {
     match definition(name).kernel {
         KernelSource::Debian { package, suite: Some(suite) } => (package, suite),
         other => panic!("{name} is no package of a suite: {other:?}"),
