@@ -3,6 +3,7 @@
 //! Bounds and edits (`raise`, `+=`) rest on what is there, so a plan is made with the machine's readings;
 //! without them, what cannot be worked out is told.
 
+mod queue;
 mod replacement;
 
 use std::collections::HashMap;
@@ -46,7 +47,8 @@ pub fn targets(resolution: &Resolution<'_>, in_force: &[Begin]) -> Vec<Target> {
         resolved.setting.is_none_or(|setting| class(setting, &resolved.place) != Class::Reboot)
     };
     let own = resolution.settings.iter().filter(runtime).map(|resolved| target(&resolved.place));
-    let mut targets: Vec<Target> = own.chain(replacement::targets(in_force)).collect();
+    let mut targets: Vec<Target> =
+        own.chain(queue::targets(resolution)).chain(replacement::targets(in_force)).collect();
     targets.sort();
     targets.dedup();
     targets
@@ -75,7 +77,10 @@ impl Planning<'_> {
     pub fn plan(&self, resolution: &Resolution<'_>) -> Planned {
         let mut planned = Planned { plan: Plan::new(self.profile), unread: Vec::new() };
         for resolved in &resolution.settings {
-            if let Some(reason) = self.lacking(resolved) {
+            let steps = &planned.plan.steps;
+            let reason =
+                self.lacking(resolved).or_else(|| queue::too_long(resolved, steps, self.readings));
+            if let Some(reason) = reason {
                 planned.plan.not_applicable.push(NotApplicable {
                     setting: resolved.name.clone(),
                     reason,

@@ -45,13 +45,25 @@ const DEVICES: &[&str] = &[
     "virtio-net-pci,netdev=net",
 ];
 
+/// Drivers of the devices, and what profiles ask for.
+const MODULES: &[&str] = &[
+    "virtio_blk",
+    "virtio_net",
+    "virtio_scsi",
+    "sd_mod",
+    "mq-deadline",
+    "bfq",
+    "tcp_bbr",
+    "sch_fq",
+];
+
 /// A machine with a kernel of the matrix, with disks, a network device, and modules that profiles ask for.
 fn start(member: &'static Member) -> Server {
     let server = Server::start(&Setup {
         kernel: Some((&member.package, &member.suite)),
         devices: DEVICES,
         images: &[],
-        modules: &["virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "bfq", "tcp_bbr", "sch_fq"],
+        modules: MODULES,
         ..Setup::default()
     });
     server.wait_for(
