@@ -59,13 +59,7 @@ fn programs_are_placed_and_put_back() {
         let second = start(&server);
         let placed = "2-3\n5 3\n300\n0::/partitiond.worker";
         for pid in [&first, &second] {
-            let begun = Instant::now();
-            while told(&server, pid) != placed {
-                let log = || server.sh("cat /var/lib/partitiond/tuning/steward.log");
-                let late = begun.elapsed() > Duration::from_secs(20);
-                assert!(!late, "{pid} is {:?}: {}", told(&server, pid), log());
-                std::thread::sleep(Duration::from_millis(200));
-            }
+            until(&server, placed, || told(&server, pid));
         }
         let high = "cat /sys/fs/cgroup/partitiond.worker/memory.high";
         assert_eq!(server.sh(high), "67108864");
@@ -86,20 +80,22 @@ fn programs_are_placed_and_put_back() {
         // A policy may ask whether they run.
         server.write("/policy.ks", POLICY);
         server.sh("partitiond profile apply /policy.ks --host");
-        until(&server, "12");
-        assert!(told(&server, &third).contains("\n5 0\n"), "{}", told(&server, &third));
+        let swappiness = || server.sh("cat /proc/sys/vm/swappiness");
+        until(&server, "12", swappiness);
+        until(&server, "0-3\n5 0\n0\n0::/", || told(&server, &third));
         server.sh(&format!("kill {first} {second} {third}"));
-        until(&server, "11");
+        until(&server, "11", swappiness);
         server.sh("partitiond profile rollback --host");
-        assert_eq!(server.sh("cat /proc/sys/vm/swappiness"), "60");
+        assert_eq!(swappiness(), "60");
     });
 }
 
-fn until(server: &Server, swappiness: &str) {
+fn until(server: &Server, wanted: &str, seen: impl Fn() -> String) {
     let begun = Instant::now();
-    while server.sh("cat /proc/sys/vm/swappiness") != swappiness {
+    while seen() != wanted {
         let log = || server.sh("cat /var/lib/partitiond/tuning/steward.log");
-        assert!(begun.elapsed() < Duration::from_secs(20), "never {swappiness}: {}", log());
+        let late = begun.elapsed() > Duration::from_secs(20);
+        assert!(!late, "{:?} and not {wanted:?}: {}", seen(), log());
         std::thread::sleep(Duration::from_millis(200));
     }
 }
