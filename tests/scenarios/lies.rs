@@ -3,6 +3,14 @@
 
 use scenarios::{Server, Setup, scenario};
 
+/// A disk that can be polled.
+const DISK: &[&str] = &[
+    "-blockdev",
+    "driver=null-co,node-name=disk,size=1073741824,read-zeroes=on",
+    "-device",
+    "virtio-blk-pci,drive=disk,num-queues=4",
+];
+
 /// A script that writes these files without asking the catalogue, in order.
 fn raw(writes: &[(&str, &str)]) -> String {
     let mut script = "profile lie {\n".to_owned();
@@ -37,7 +45,13 @@ fn reads(server: &Server, files: &[&str]) -> Vec<String> {
 #[test]
 fn kernels_lie_and_are_not_believed() {
     scenario(|| {
-        let server = Server::start(&Setup { images: &[], modules: &["loop"], ..Setup::default() });
+        let server = Server::start(&Setup {
+            images: &[],
+            modules: &["virtio_blk poll_queues=1"],
+            devices: DISK,
+            ..Setup::default()
+        });
+        server.sh("test -e /sys/block/vda");
         a_write_that_fails_changes_something(&server);
         a_write_that_succeeds_is_void(&server);
         words_behind_a_number_are_taken(&server);
@@ -61,17 +75,18 @@ fn a_write_that_fails_changes_something(server: &Server) {
 }
 
 fn a_write_that_succeeds_is_void(server: &Server) {
-    let disk = server.sh("ls /sys/block | head -n 1");
     for (file, given, made) in [
-        (format!("/sys/block/{disk}/queue/read_ahead_kb"), "3", "0"),
-        ("/proc/sys/fs/pipe-max-size".to_owned(), "1", "4096"),
+        ("/sys/block/vda/queue/read_ahead_kb", "3", "0"),
+        ("/sys/block/vda/queue/nr_requests", "1", "4"),
+        ("/sys/block/vda/queue/io_poll", "0", "1"),
+        ("/proc/sys/fs/pipe-max-size", "1", "4096"),
     ] {
         let before = server.sh(&format!("cat {file}"));
         server.sh(&format!("echo {given} >{file}"));
         assert_eq!(server.sh(&format!("cat {file}")), made, "{file} does not lie here");
         server.sh(&format!("echo {before} >{file}"));
 
-        let said = fails(server, &raw(&[("/proc/sys/vm/swappiness", "7"), (&file, given)]));
+        let said = fails(server, &raw(&[("/proc/sys/vm/swappiness", "7"), (file, given)]));
         assert!(said.contains(&format!("reads {made:?}")), "{said}");
         assert_eq!(server.sh(&format!("cat {file}")), before);
         assert_eq!(server.sh("cat /proc/sys/vm/swappiness"), "60", "the step before it");
