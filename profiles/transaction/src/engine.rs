@@ -5,6 +5,7 @@ mod committed;
 mod recover;
 mod report;
 mod restore;
+mod run;
 mod snapshot;
 
 use std::time::{SystemTime, UNIX_EPOCH};

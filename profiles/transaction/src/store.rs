@@ -1,10 +1,12 @@
 //! Where settings are: one seam between the engine and the kernel, or a model of one.
 
 use std::io;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::compare::{Compare, Verdict};
 use crate::plan::{Reach, Target};
 
 /// Something that settings can be read from and written to.
@@ -26,11 +28,24 @@ pub trait Store {
     /// What the kernel said. **The state may have changed all the same.**
     fn write(&mut self, target: &Target, value: &str) -> Result<(), StoreError>;
 
-    /// Writes a value, and reads it back if that succeeded.
-    fn change(&mut self, target: &Target, value: &str) -> Changed {
-        let written = self.write(target, value);
-        let read = written.is_ok().then(|| self.read(target));
-        Changed { written, read }
+    /// Makes changes in their order, up to and with the first that does not come out as wanted; as many
+    /// answers as were made. Where the last one is [`StoreError::Writer`], others may have been made.
+    fn change_all(&mut self, changes: &[Change]) -> Vec<Changed> {
+        let mut made = Vec::with_capacity(changes.len());
+        for change in changes {
+            let start = Instant::now();
+            let written = self.write(&change.target, &change.value);
+            let reads = written.is_ok() && change.compare != Compare::WriteOnly;
+            let read = reads.then(|| self.read(&change.target));
+            let nanoseconds = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let changed = Changed { written, read, nanoseconds };
+            let holds = change.holds(&changed);
+            made.push(changed);
+            if !holds {
+                break;
+            }
+        }
+        made
     }
 
     /// Reads several; as many answers as targets, in their order.
@@ -62,13 +77,44 @@ pub trait Store {
     }
 }
 
+/// A value to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// What to.
+    pub target: Target,
+    /// The value.
+    pub value: String,
+    /// How what is read then compares with it.
+    pub compare: Compare,
+    /// What was read before, if it can be read.
+    pub before: Option<String>,
+}
+
+impl Change {
+    /// Whether it came out as wanted.
+    pub fn holds(&self, changed: &Changed) -> bool {
+        match (&changed.written, &changed.read) {
+            (Ok(()), Some(Ok(read))) => self.judge(read) != Verdict::Differs,
+            (Ok(()), None) => true,
+            (Err(_), _) | (Ok(()), Some(Err(_))) => false,
+        }
+    }
+
+    /// What to make of what is read.
+    pub fn judge(&self, read: &str) -> Verdict {
+        self.compare.judge(&self.value, read, self.before.as_deref())
+    }
+}
+
 /// What came of writing a value and reading it back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
     /// Whether it was written.
     pub written: Result<(), StoreError>,
-    /// What is read then, if it was.
+    /// What is read then, if it was and can be.
     pub read: Option<Result<String, StoreError>>,
+    /// How long both took.
+    pub nanoseconds: u64,
 }
 
 /// How the process is confined that writes.

@@ -8,10 +8,10 @@ use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::landlock::{self, Rule};
-use super::message::{Ready, Reply, Request, Task, receive, send};
+use super::message::{self, Ready, Reply, Request, Task, receive, send};
 use super::seccomp;
 use crate::plan::{Reach, Target, check_path};
-use crate::store::{Changed, Confinement, Store, StoreError};
+use crate::store::{Change, Changed, Confinement, Store, StoreError};
 use crate::sys::Files;
 
 /// Does the parent's requests until it closes the pipe.
@@ -40,9 +40,7 @@ fn serve() -> io::Result<()> {
             Request::Read(numbers) => {
                 Reply::Read(numbers.iter().map(|at| read(&mut files, &task.reach, *at)).collect())
             }
-            Request::Change(at, value) => {
-                Reply::Changed(change(&mut files, &task.reach, at, &value))
-            }
+            Request::Change(changes) => Reply::Changed(change(&mut files, &task.reach, changes)),
             Request::Write(at, value) => Reply::Written(write(&mut files, &task.reach, at, &value)),
         };
         send(&mut to, &reply)?;
@@ -66,10 +64,21 @@ fn write(files: &mut Files, reach: &[Reach], at: u32, value: &str) -> Result<(),
     files.write(&reach.target, value)
 }
 
-fn change(files: &mut Files, reach: &[Reach], at: u32, value: &str) -> Changed {
-    let written = write(files, reach, at, value);
-    let read = written.is_ok().then(|| read(files, reach, at));
-    Changed { written, read }
+fn change(files: &mut Files, reach: &[Reach], changes: Vec<message::Change>) -> Vec<Changed> {
+    let mut named = Vec::with_capacity(changes.len());
+    for message::Change { at, value, compare, before } in changes {
+        match target(reach, at) {
+            Ok(reach) if reach.write => {
+                named.push(Change { target: reach.target.clone(), value, compare, before });
+            }
+            // Nothing is written where something cannot be.
+            Ok(_) | Err(_) => {
+                let written = Err(StoreError::OutOfReach);
+                return vec![Changed { written, read: None, nanoseconds: 0 }];
+            }
+        }
+    }
+    files.change_all(&named)
 }
 
 /// Gives up everything but these files. What must be opened otherwise is open by then.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::compare::Compare;
 use crate::plan::Reach;
 use crate::store::{Changed, Confinement, StoreError};
 
@@ -29,8 +30,17 @@ pub(super) type Ready = Result<Confinement, StoreError>;
 pub(super) enum Request {
     Read(Vec<u32>),
     Write(u32, String),
-    /// Write, and read back.
-    Change(u32, String),
+    /// As [`change_all`](crate::store::Store::change_all) does it.
+    Change(Vec<Change>),
+}
+
+/// A [change](crate::store::Change) of a setting, by its number.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Change {
+    pub at: u32,
+    pub value: String,
+    pub compare: Compare,
+    pub before: Option<String>,
 }
 
 /// What came of it.
@@ -38,7 +48,7 @@ pub(super) enum Request {
 pub(super) enum Reply {
     Read(Vec<Result<String, StoreError>>),
     Written(Result<(), StoreError>),
-    Changed(Changed),
+    Changed(Vec<Changed>),
 }
 
 pub(super) fn send(to: &mut impl Write, message: &impl Serialize) -> io::Result<()> {

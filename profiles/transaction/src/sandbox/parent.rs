@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::HIDDEN_ARGUMENT;
-use super::message::{Ready, Reply, Request, Task, receive, send};
+use super::message::{self, Ready, Reply, Request, Task, receive, send};
 use crate::plan::{Reach, Target};
-use crate::store::{Changed, Confinement, Store, StoreError};
+use crate::store::{Change, Changed, Confinement, Store, StoreError};
 use crate::sys::Files;
 
-/// How many settings are read at once: bounds what one answer can hold.
+/// How many settings are read or changed at once: bounds what one answer can hold.
 const BATCH: usize = 256;
 
 /// How the child is started.
@@ -131,6 +131,27 @@ impl Confined {
         }
     }
 
+    fn change_batch(&mut self, batch: &[Change]) -> Vec<Changed> {
+        let failed = |error| vec![Changed { written: Err(error), read: None, nanoseconds: 0 }];
+        let numbered = batch.iter().map(|change| {
+            Ok(message::Change {
+                at: self.number(&change.target)?,
+                value: change.value.clone(),
+                compare: change.compare.clone(),
+                before: change.before.clone(),
+            })
+        });
+        let answer = match numbered.collect() {
+            Ok(numbered) => self.ask(&Request::Change(numbered)),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(Reply::Changed(made)) if (1..=batch.len()).contains(&made.len()) => made,
+            Ok(_) => failed(self.nonsense()),
+            Err(error) => failed(error),
+        }
+    }
+
     fn nonsense(&mut self) -> StoreError {
         self.child = None;
         StoreError::Writer("it gave another answer than was asked for".into())
@@ -187,15 +208,17 @@ impl Store for Confined {
         }
     }
 
-    fn change(&mut self, target: &Target, value: &str) -> Changed {
-        let answer = self
-            .number(target)
-            .and_then(|number| self.ask(&Request::Change(number, value.to_owned())));
-        match answer {
-            Ok(Reply::Changed(changed)) => changed,
-            Ok(_) => Changed { written: Err(self.nonsense()), read: None },
-            Err(error) => Changed { written: Err(error), read: None },
+    fn change_all(&mut self, changes: &[Change]) -> Vec<Changed> {
+        let mut made = Vec::with_capacity(changes.len());
+        for batch in changes.chunks(BATCH) {
+            let (before, all) = (made.len(), batch.len());
+            made.extend(self.change_batch(batch));
+            let holds = batch.iter().zip(made.iter().skip(before)).all(|(one, it)| one.holds(it));
+            if !holds || made.len() < before.saturating_add(all) {
+                break;
+            }
         }
+        made
     }
 
     fn canonical(&mut self, target: &Target) -> Result<Target, StoreError> {
