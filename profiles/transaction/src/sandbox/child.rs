@@ -24,13 +24,13 @@ pub(super) fn run() -> ExitCode {
 }
 
 fn serve() -> io::Result<()> {
+    // Done here, because a program that is to be started elsewhere is forked for, not spawned.
+    std::env::set_current_dir("/")?;
     let (mut from, mut to) = (io::stdin().lock(), io::stdout().lock());
     let Some(task) = receive::<Task>(&mut from)? else { return Ok(()) };
     let mut files = task.base.map_or_else(Files::of_kernel, Files::beneath);
-    // As long as these are open, a name below /proc/sys leads to the same inode, which is what
-    // Landlock's rules are about.
-    let (ready, _kept): (Ready, Vec<Rule>) = match confine(&mut files, &task.reach) {
-        Ok((confinement, kept)) => (Ok(confinement), kept),
+    let (ready, _held): (Ready, Vec<(File, bool)>) = match confine(&mut files, &task.reach) {
+        Ok((confinement, held)) => (Ok(confinement), held),
         Err(error) => (Err(error), Vec::new()),
     };
     let goes_on = ready.is_ok();
@@ -82,23 +82,40 @@ fn change(files: &mut Files, reach: &[Reach], changes: Vec<message::Change>) -> 
 }
 
 /// Gives up everything but these files. What must be opened otherwise is open by then.
-fn confine(files: &mut Files, reach: &[Reach]) -> Result<(Confinement, Vec<Rule>), StoreError> {
+///
+/// As long as a file is open, a name below `/proc/sys` leads to the same inode, which is what Landlock's
+/// rules are about: `files` keeps those that can be read, what it returns is the others.
+fn confine(
+    files: &mut Files,
+    reach: &[Reach],
+) -> Result<(Confinement, Vec<(File, bool)>), StoreError> {
     raise_limit();
-    let mut rules = Vec::new();
-    for reach in reach {
-        let Target::File(path) = &reach.target else { return Err(StoreError::OutOfReach) };
+    let mut held = Vec::new();
+    for Reach { target, write, appears } in reach {
+        let Target::File(path) = target else { return Err(StoreError::OutOfReach) };
         check_path(path).map_err(|_| StoreError::OutOfReach)?;
-        match open(files, path, reach.appears) {
-            Ok(file) => rules.push(Rule { file, write: reach.write }),
+        if !appears && files.keep(path).is_ok() {
+            continue;
+        }
+        match open(files, path, *appears) {
+            Ok(file) => held.push((file, *write)),
             // Reading it will say so.
             Err(StoreError::Absent | StoreError::NotMounted(_)) => {}
             Err(error) => return Err(error),
         }
     }
+    let kept = reach.iter().filter_map(|reach| {
+        let Target::File(path) = &reach.target else { return None };
+        Some((files.kept(path)?, reach.write))
+    });
+    let rules: Vec<Rule<'_>> = kept
+        .chain(held.iter().map(|(file, write)| (file, *write)))
+        .map(|(file, write)| Rule { file, write })
+        .collect();
     nix::sys::prctl::set_no_new_privs().map_err(io::Error::from)?;
     let landlock = landlock::restrict(&rules).map_err(|error| error.to_string());
     let seccomp = seccomp::restrict().map_err(|error| error.to_string());
-    Ok((Confinement { landlock, seccomp }, rules))
+    Ok((Confinement { landlock, seccomp }, held))
 }
 
 /// The file that a rule is for. For one that comes and goes with another setting, that is the directory

@@ -36,15 +36,15 @@ struct PathBeneath {
     parent_fd: i32,
 }
 
-/// A file that stays open to be read, and perhaps to be written; of a directory, all within.
+/// A file that can be opened to be read, and perhaps to be written; of a directory, all within.
 #[derive(Debug)]
-pub(super) struct Rule {
-    pub file: File,
+pub(super) struct Rule<'a> {
+    pub file: &'a File,
     pub write: bool,
 }
 
 /// Gives up all other files, for this thread; says with which version of the interface.
-pub(super) fn restrict(rules: &[Rule]) -> io::Result<u32> {
+pub(super) fn restrict(rules: &[Rule<'_>]) -> io::Result<u32> {
     let version = version()?;
     let at = (version.max(1) as usize - 1).min(ALL_RIGHTS.len() - 1);
     let rights = ALL_RIGHTS.get(at).copied().unwrap_or_default();
@@ -130,11 +130,13 @@ mod tests {
         }
         fs::create_dir(path("folder")).unwrap();
         let rules = [("both", true), ("read", false), ("folder", true)]
-            .map(|(name, write)| Rule { file: File::open(path(name)).unwrap(), write });
+            .map(|(name, write)| (File::open(path(name)).unwrap(), write));
         let seen = std::thread::spawn({
             let path = folder.path().to_owned();
             move || {
                 nix::sys::prctl::set_no_new_privs().unwrap();
+                let rules: Vec<Rule<'_>> =
+                    rules.iter().map(|(file, write)| Rule { file, write: *write }).collect();
                 if let Err(error) = restrict(&rules) {
                     println!("not tried: {error}");
                     return None;

@@ -162,7 +162,6 @@ fn start(launch: &Launch) -> io::Result<Running> {
     let mut process = Command::new(&launch.program)
         .args(&launch.arguments)
         .env_clear()
-        .current_dir("/")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;

@@ -19,8 +19,9 @@ const ARCHITECTURE_AT: u32 = 4;
 
 /// Everything that the child does from here on. There is no way to make a process, a socket or a file
 /// among it, and the only way to open one is openat2, which Landlock and `Files` bound.
-const ALLOWED: [c_long; 26] = [
+const ALLOWED: [c_long; 27] = [
     libc::SYS_read,
+    libc::SYS_pread64,
     libc::SYS_write,
     libc::SYS_openat2,
     libc::SYS_close,

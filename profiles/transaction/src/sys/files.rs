@@ -1,8 +1,10 @@
 //! Settings that are files: below `/proc/sys`, `/sys` and the like, and nowhere else.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
@@ -14,9 +16,10 @@ use nix::sys::statfs::{
 use crate::plan::{COUNT, Filesystem, MAX_VALUE, ROOTS, Root, Target, check_path, root_of};
 use crate::store::{Store, StoreError};
 
-/// What is read at first. A sysctl gives what fits into the first read and then says that this was
-/// all, so where a read fills the room, it is made again with more.
-const ROOM: usize = 16 * 1024;
+/// What is read at first, which nearly all values fit into. A sysctl gives what fits into the first read and
+/// then says that this was all, so where a read fills the room, it is made again with more. The kernel takes
+/// one byte more than this for each read, and clears them all.
+const ROOM: usize = 4 * 1024 - 1;
 /// How often opening is tried while somebody keeps renaming things.
 const TRIES: usize = 64;
 
@@ -27,6 +30,8 @@ pub struct Files {
     base: Option<PathBuf>,
     /// Directories of the roots, once they are open.
     open: [Option<OwnedFd>; COUNT],
+    /// Files that stay open to be read, by path.
+    kept: HashMap<String, File>,
     /// Room for what is read.
     room: Vec<u8>,
 }
@@ -34,12 +39,31 @@ pub struct Files {
 impl Files {
     /// The running kernel's.
     pub fn of_kernel() -> Self {
-        Self { base: None, open: Default::default(), room: Vec::new() }
+        Self::new(None)
     }
 
     /// Plain files in a directory that stands in for `/`, for tests and measurements.
     pub fn beneath(base: impl Into<PathBuf>) -> Self {
-        Self { base: Some(base.into()), open: Default::default(), room: Vec::new() }
+        Self::new(Some(base.into()))
+    }
+
+    fn new(base: Option<PathBuf>) -> Self {
+        Self { base, open: Default::default(), kept: HashMap::new(), room: Vec::new() }
+    }
+
+    /// Opens a file to be read and keeps it open: it is found once, however often it is read.
+    pub(crate) fn keep(&mut self, path: &str) -> Result<(), StoreError> {
+        if !self.kept.contains_key(path) {
+            let file = self.open(path, OFlag::O_RDONLY)?;
+            check_kind(&file)?;
+            self.kept.insert(path.to_owned(), file);
+        }
+        Ok(())
+    }
+
+    /// A file that is kept open.
+    pub(crate) fn kept(&self, path: &str) -> Option<&File> {
+        self.kept.get(path)
     }
 
     /// Opens a file beneath its root. The kernel itself refuses whatever leads out of it, by `..`,
@@ -72,6 +96,32 @@ impl Files {
             }
         }
         Err(io::Error::from(last).into())
+    }
+
+    fn read_whole(&mut self, path: &str, room: &mut Vec<u8>) -> Result<String, StoreError> {
+        loop {
+            if let Some(length) = self.read_once(path, room)? {
+                return text_of(room.get(..length).unwrap_or_default());
+            }
+            if room.len() > MAX_VALUE {
+                return Err(StoreError::TooLong(MAX_VALUE));
+            }
+            room.resize(room.len().saturating_mul(4), 0);
+        }
+    }
+
+    /// As much as there is; none where there may be more than there is room for.
+    fn read_once(&mut self, path: &str, room: &mut [u8]) -> Result<Option<usize>, StoreError> {
+        if let Some(file) = self.kept.get(path) {
+            match read_within(room, |rest, at| file.read_at(rest, at)) {
+                Ok(read) => return Ok(read),
+                // The setting may have gone, and come again, with another file of this name.
+                Err(_) => drop(self.kept.remove(path)),
+            }
+        }
+        let mut file = self.open(path, OFlag::O_RDONLY)?;
+        check_kind(&file)?;
+        Ok(read_within(room, |rest, _| file.read(rest))?)
     }
 
     /// The directory of a root, which must be what it should be.
@@ -131,23 +181,14 @@ impl Store for Files {
 
     fn read(&mut self, target: &Target) -> Result<String, StoreError> {
         let Target::File(path) = target else { return Err(StoreError::OutOfReach) };
-        let mut room = ROOM;
-        loop {
-            let mut file = self.open(path, OFlag::O_RDONLY)?;
-            check_kind(&file)?;
-            self.room.resize(room, 0);
-            if let Some(bytes) = read_within(&mut file, &mut self.room)? {
-                let text = text_of(bytes);
-                // What few values need is not kept for all.
-                self.room.truncate(ROOM);
-                self.room.shrink_to(ROOM);
-                return text;
-            }
-            if room > MAX_VALUE {
-                return Err(StoreError::TooLong(MAX_VALUE));
-            }
-            room = room.saturating_mul(4);
-        }
+        let mut room = std::mem::take(&mut self.room);
+        room.resize(ROOM, 0);
+        let text = self.read_whole(path, &mut room);
+        // What few values need is not kept for all.
+        room.truncate(ROOM);
+        room.shrink_to(ROOM);
+        self.room = room;
+        text
     }
 
     fn write(&mut self, target: &Target, value: &str) -> Result<(), StoreError> {
@@ -185,12 +226,16 @@ fn check_kind(file: &File) -> Result<(), StoreError> {
     if file.metadata()?.is_file() { Ok(()) } else { Err(StoreError::NotAFile) }
 }
 
-/// Reads to the end; none where there may be more than there is room for.
-fn read_within<'a>(file: &mut File, room: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
+/// Reads to the end; none where there may be more than there is room for. `read` is told how much was read
+/// before.
+fn read_within(
+    room: &mut [u8],
+    mut read: impl FnMut(&mut [u8], u64) -> io::Result<usize>,
+) -> io::Result<Option<usize>> {
     let mut filled = 0;
     while let Some(rest) = room.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest) {
-            Ok(0) => return Ok(room.get(..filled)),
+        match read(rest, filled as u64) {
+            Ok(0) => return Ok(Some(filled)),
             Ok(count) => filled += count,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
