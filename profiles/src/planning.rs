@@ -102,7 +102,8 @@ impl Planning<'_> {
         }
         planned.plan.guard.clone_from(&self.guard);
         planned.plan.workloads.clone_from(&resolution.workloads);
-        let resets = replacement::resets(self.in_force, &planned.plan, self.readings);
+        let mut resets = replacement::resets(self.in_force, &planned.plan, self.readings);
+        queue::go_with_scheduler(&mut planned.plan.steps, &mut resets);
         // Latches stay last.
         let latch = planned.plan.steps.iter().position(|step| step.class == Class::OneWay);
         let at = latch.unwrap_or(planned.plan.steps.len());

@@ -1,11 +1,11 @@
-//! How long the queue of a block device can be. Without an I/O scheduler its requests are the device's own,
-//! and the kernel refuses more than the device has.
+//! What hangs on a block device's I/O scheduler. Without one its requests are the device's own, and the
+//! kernel refuses more than the device has; and a scheduler's settings go with it.
 
 use std::collections::HashMap;
 
 use transaction::StoreError;
 use transaction::compare::Compare;
-use transaction::plan::{Step, Target};
+use transaction::plan::{Coupled, Step, Target};
 
 use crate::expression::Value;
 use crate::resolution::{Goal, Resolution, Resolved};
@@ -50,6 +50,27 @@ pub fn too_long(
     })
 }
 
+/// Takes out of `resets` what goes by itself, because the plan changes the scheduler that it belongs to; the
+/// way back brings it again.
+pub fn go_with_scheduler(steps: &mut [Step], resets: &mut Vec<Step>) {
+    resets.retain(|reset| {
+        let Target::File(path) = &reset.target else { return true };
+        let Some((queue, _)) = path.split_once("/iosched/") else { return true };
+        let scheduler = Target::file(format!("{queue}/scheduler"));
+        let changes = |step: &Step| {
+            step.target == scheduler
+                && !step.old.as_ref().is_some_and(|old| step.compare.already(&step.new, old))
+        };
+        let Some(step) = steps.iter_mut().find(|step| changes(step)) else { return true };
+        step.undo.also.push(Coupled {
+            setting: reset.setting.clone(),
+            target: reset.target.clone(),
+            compare: reset.compare.clone(),
+        });
+        false
+    });
+}
+
 fn device<'r>(resolved: &'r Resolved<'_>) -> Option<&'r str> {
     let setting = resolved.setting?;
     if setting.name == LENGTH { super::device(resolved) } else { None }
@@ -65,6 +86,9 @@ fn tags(device: &str) -> Target {
 
 #[cfg(test)]
 mod tests {
+    use transaction::Plan;
+    use transaction::journal::{Begin, Held, Reading};
+
     use super::*;
     use crate::catalogue::{Catalogue, Flavour, Kernel};
     use crate::composition::{Arguments, Library};
@@ -74,8 +98,8 @@ mod tests {
     use crate::resolution::{Present, Request, resolve};
     use crate::script::{DeviceKind, Script};
 
-    /// What is planned, and what not, for a disk whose own queue holds 64 requests.
-    fn planned(statements: &str, scheduler: &str) -> (Vec<String>, Vec<String>) {
+    /// What is planned for a disk whose own queue holds 64 requests, where this is in force.
+    fn plan(statements: &str, scheduler: &str, in_force: &[Begin]) -> Plan {
         let text = format!("profile p {{ block \"sda\" {{ {statements} }} }}");
         let read = Script::read(FileId::default(), &text);
         let (mut library, mut diagnostics) = (Library::default(), read.diagnostics);
@@ -98,25 +122,56 @@ mod tests {
             target if *target == tags("sda") => "64".to_owned(),
             _ => "32".to_owned(),
         };
-        let readings = targets(&resolution, &[])
-            .into_iter()
-            .map(|target| (target.clone(), Ok(reading(&target))));
-        let plan = Planning {
+        let targets = targets(&resolution, in_force).into_iter();
+        let readings = targets.map(|target| (target.clone(), Ok(reading(&target))));
+        let planning = Planning {
             profile: "p",
             facts: &facts,
             catalogue: Catalogue::built_in().unwrap(),
             sources: &Sources::new(),
             readings: &readings.collect(),
             without: &[],
-            in_force: &[],
+            in_force,
             guard: None,
-        }
-        .plan(&resolution)
-        .plan;
-        (
-            plan.steps.iter().map(|step| format!("{} = {}", step.setting, step.new)).collect(),
-            plan.not_applicable.into_iter().map(|absent| absent.reason).collect(),
-        )
+        };
+        planning.plan(&resolution).plan
+    }
+
+    fn told(plan: &Plan) -> Vec<String> {
+        plan.steps.iter().map(|step| format!("{} = {}", step.setting, step.new)).collect()
+    }
+
+    /// What is planned, and what not.
+    fn planned(statements: &str, scheduler: &str) -> (Vec<String>, Vec<String>) {
+        let plan = plan(statements, scheduler, &[]);
+        let absent = plan.not_applicable.iter().map(|absent| absent.reason.clone());
+        (told(&plan), absent.collect())
+    }
+
+    #[test]
+    fn a_scheduler_takes_its_settings_with_it() {
+        let earlier = plan("deadline.read_expire = 32ms", "none [mq-deadline]", &[]);
+        let step = earlier.steps.first().unwrap();
+        let held = Held {
+            setting: step.setting.clone(),
+            target: step.target.clone(),
+            compare: step.compare.clone(),
+            before: Reading::Value("500".to_owned()),
+        };
+        let begin =
+            Begin { boot: "b".to_owned(), when: 0, plan: earlier.clone(), held: vec![held] };
+        let in_force = [begin];
+
+        let other = plan("scheduler = none", "none [mq-deadline]", &in_force);
+        assert_eq!(told(&other), ["block.scheduler of sda = none"]);
+        let also: Vec<&Target> =
+            other.steps[0].undo.also.iter().map(|coupled| &coupled.target).collect();
+        assert!(also.contains(&&step.target), "{also:?}");
+
+        // Where the scheduler stays, they are set back.
+        let same = plan("scheduler = mq-deadline", "none [mq-deadline]", &in_force);
+        let reset = format!("{} = 500", step.setting);
+        assert_eq!(told(&same), ["block.scheduler of sda = mq-deadline".to_owned(), reset]);
     }
 
     #[test]

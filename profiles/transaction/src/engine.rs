@@ -2,6 +2,7 @@
 
 mod apply;
 mod committed;
+mod fold;
 mod recover;
 mod report;
 mod restore;
@@ -167,6 +168,6 @@ impl<D: Storage> Engine<D> {
 }
 
 /// The time of day, in seconds since 1970; 0 where the clock is not set.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -247,6 +247,58 @@ impl<D: Storage> Journal<D> {
         Ok(())
     }
 
+    /// Writes a transaction that is in force anew, with the state that it has: on disk when this returns, and
+    /// at no time neither the old nor the new.
+    ///
+    /// # Errors
+    ///
+    /// Where the file system fails; what is there then is one of both.
+    pub fn replace(
+        &mut self,
+        number: u32,
+        begin: Begin,
+        committed: &Committed,
+    ) -> Result<(), JournalError> {
+        let state = self.summary(number)?.state;
+        let mut records = vec![Record::Begin(begin), Record::Committed(committed.clone())];
+        if state == State::Confirmed {
+            records.push(Record::Confirmed(Confirmed { when: crate::engine::now() }));
+        }
+        let mut bytes = Vec::new();
+        for record in &records {
+            bytes.extend(encode(record).map_err(JournalError::TooLarge)?);
+        }
+        // What cannot be read again is not written.
+        let entry = decode(&bytes).map_err(|error| JournalError::Damaged { number, error })?;
+        let (name, fresh) = (file_name(number), format!("{number:08}.new"));
+        let written = self
+            .storage
+            .write(&fresh, &bytes)
+            .map_err(io_error(&fresh, "written"))
+            .and_then(|()| self.storage.sync(&fresh).map_err(io_error(&fresh, "synced")))
+            .and_then(|()| self.storage.rename(&fresh, &name).map_err(io_error(&name, "named")));
+        if let Err(error) = written {
+            // The next start removes it if this cannot.
+            let _ = self.storage.remove(&fresh);
+            return Err(error);
+        }
+        let summary = summary(number, &entry.begin, entry.state);
+        self.known.insert(number, Known { end: entry.end as u64, summary });
+        self.storage.sync_directory().map_err(io_error("", "synced"))
+    }
+
+    /// Removes a transaction that another one says all of.
+    ///
+    /// # Errors
+    ///
+    /// Where the file system fails.
+    pub fn remove(&mut self, number: u32) -> Result<(), JournalError> {
+        let name = file_name(number);
+        self.storage.remove(&name).map_err(io_error(&name, "removed"))?;
+        self.known.remove(&number);
+        Ok(())
+    }
+
     /// Removes the oldest that have ended, so that [`KEPT`] are left; says which could not be. What is in
     /// force in this boot has not ended.
     pub fn prune(&mut self, boot: &str) -> Vec<String> {

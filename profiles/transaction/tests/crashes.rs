@@ -9,11 +9,13 @@ use std::collections::BTreeMap;
 use common::disk::{Cut, Disk};
 use common::model::Model;
 use common::mortal::{At, Life, Mortal};
-use common::plans::{large_model, large_plan};
+use common::plans::{
+    DIRTY_BYTES, OVERCOMMIT_KBYTES, SWAPPINESS, known, large_model, large_plan, model, plan,
+};
 use common::{machine, start};
 use transaction::engine::ApplyError;
 use transaction::journal::State;
-use transaction::{Drifted, Engine, Unrecovered};
+use transaction::{Drifted, Engine, Plan, Unrecovered};
 
 type Settings = BTreeMap<String, Option<String>>;
 
@@ -132,6 +134,50 @@ fn a_kill_while_recovering_leaves_the_old() {
             }
         }
     }
+}
+
+/// The values of the profiles of a line, which is one too long: the oldest are made one.
+const LINE: [&str; 9] = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
+
+fn line_plan(value: &str) -> Plan {
+    // Each sets something that the last one did not.
+    let other = if value < "4" { DIRTY_BYTES } else { OVERCOMMIT_KBYTES };
+    plan(vec![known(SWAPPINESS, value), known(other, &format!("{value}0000000"))])
+}
+
+/// Applies one profile after the other, the last one until the process is stopped.
+fn line(life: Life) -> Run {
+    let (disk, mut model) = (Disk::default(), model());
+    let (last, others) = LINE.split_last().unwrap();
+    for value in others {
+        open(&disk, &Life::whole()).apply(&line_plan(value), &mut model).unwrap();
+    }
+    let mut engine = open(&disk, &life);
+    let _ = engine.apply(&line_plan(last), &mut Mortal { inner: &mut model, life: life.clone() });
+    Run { disk, model, life }
+}
+
+#[test]
+fn a_kill_while_old_ones_are_made_one_loses_no_way_back() {
+    let before = model().reversible();
+    let steps = line(Life::whole()).life.steps();
+    let mut ends = BTreeMap::new();
+    for step in 0..=steps {
+        for at in WHEN {
+            let Run { disk, mut model, .. } = line(Life::until(step, at));
+            let (mut engine, recovery) = start(&disk, 1, &mut model);
+            assert!(recovery.damaged.is_empty(), "{recovery:?}");
+            let in_force = engine.history().iter().filter(|it| it.state.is_in_force()).count();
+            *ends.entry(in_force).or_insert(0) += 1;
+            while let Some(newest) = engine.in_force().map(|it| it.number) {
+                let undone = engine.rollback(newest, &mut model, Drifted::Overwrite).unwrap();
+                assert_eq!(undone.restored.differences, [], "killed {at:?} step {step}");
+            }
+            assert_eq!(model.reversible(), before, "killed {at:?} step {step}");
+        }
+    }
+    // Before it was committed, before, amid and behind the making of one.
+    assert_eq!(ends.keys().copied().collect::<Vec<_>>(), [4, 5, 6, 7, 8, 9], "{ends:?}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use common::plans::*;
 use proptest::prelude::*;
 use proptest::sample::subsequence;
 use transaction::engine::ApplyError;
+use transaction::journal::Summary;
 use transaction::{Drifted, Step};
 
 /// Any step for the model: values that it takes, rounds, ignores and refuses.
@@ -104,6 +105,10 @@ fn any_model() -> impl Strategy<Value = Model> {
     )
 }
 
+fn in_force(history: &[Summary]) -> usize {
+    history.iter().filter(|summary| summary.state.is_in_force()).count()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
@@ -125,6 +130,42 @@ proptest! {
             }
             Err(ApplyError::Plan(_) | ApplyError::Problems(_)) => prop_assert_eq!(model.writes, 0),
             Err(other) => prop_assert!(false, "{}", other),
+        }
+        prop_assert_eq!(model.reversible(), before);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Profile after profile, more than are kept apart: each that is undone brings back what was before it,
+    /// and the last one what was at first.
+    #[test]
+    fn a_long_line_leads_back_to_its_beginning(
+        model in any_model(),
+        line in proptest::collection::vec(any_step(), 9..16),
+    ) {
+        let mut model = model;
+        let before = model.reversible();
+        let mut engine = engine();
+        let mut states = std::collections::BTreeMap::new();
+        for steps in line {
+            let is = model.reversible();
+            if let Ok(report) = engine.apply(&plan(steps), &mut model) {
+                prop_assert_eq!(report.notes, [""; 0]);
+                states.insert(report.number, is);
+            }
+        }
+        let apart = in_force(&engine.history());
+        prop_assert!(apart <= 8 && (apart >= 4 || apart == states.len()), "{} of {}", apart, states.len());
+        let is_folded = apart < states.len();
+        while let Some(newest) = engine.in_force().map(|it| it.number) {
+            engine.verify(newest, &mut model).unwrap();
+            let undone = engine.rollback(newest, &mut model, Drifted::Overwrite).unwrap();
+            prop_assert_eq!(undone.restored.differences, []);
+            let is_last = in_force(&engine.history()) == 0;
+            let wanted = if is_last && is_folded { &before } else { &states[&newest] };
+            prop_assert_eq!(&model.reversible(), wanted);
         }
         prop_assert_eq!(model.reversible(), before);
     }

@@ -79,14 +79,18 @@ impl<D: Storage> Engine<D> {
                 .map_err(|error| Cause::Journal(error.to_string()))
         });
         match result {
-            Ok(()) => Ok(Report {
-                number,
-                profile: plan.profile.clone(),
-                steps: run.reports,
-                nanoseconds: nanoseconds(start),
-                confinement: store.confinement(),
-                notes: self.journal.prune(&self.machine.boot),
-            }),
+            Ok(()) => {
+                let mut notes = self.journal.prune(&self.machine.boot);
+                notes.extend(self.fold());
+                Ok(Report {
+                    number,
+                    profile: plan.profile.clone(),
+                    steps: run.reports,
+                    nanoseconds: nanoseconds(start),
+                    confinement: store.confinement(),
+                    notes,
+                })
+            }
             Err(cause) => {
                 let failure = self.fail(number, cause, run, store);
                 Err(ApplyError::RolledBack(Box::new(failure)))

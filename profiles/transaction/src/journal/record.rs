@@ -72,6 +72,13 @@ pub struct Committed {
     pub after: Vec<Reading>,
 }
 
+impl Committed {
+    /// Whether this step was written.
+    pub fn has_written(&self, step: usize) -> bool {
+        u32::try_from(step).is_ok_and(|step| self.written.contains(&step))
+    }
+}
+
 /// The record that a committed transaction is being undone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -111,7 +111,7 @@ pub fn known(path: &str, new: &str) -> Step {
         POLL => step(path, new, Compare::Ignored),
         PARTITION => step(path, new, Compare::Annotated),
         THP => also(step(path, new, Compare::Bracketed), &[(MIN_FREE, Compare::Same)]),
-        SCHEDULER => step(path, new, Compare::Bracketed),
+        SCHEDULER => also(step(path, new, Compare::Bracketed), &[(EXPIRE, Compare::Same)]),
         EXPIRE => Step { appears: true, ..step(path, new, Compare::Same) },
         WATCHDOG => {
             also(step(path, new, Compare::Same), &[(NMI, Compare::Same), (SOFT, Compare::Same)])
