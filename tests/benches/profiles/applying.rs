@@ -1,64 +1,73 @@
-//! A hundred settings into force, beside the bare writes and beside TuneD, in one virtual server.
+//! A hundred settings into force, beside the bare writes and beside TuneD: on this machine itself, in a network
+//! namespace whose sysctls are its own, and in a folder of packages that nobody else uses.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use boot::units::Bytes;
-use rig::Topology;
-use scenarios::{Server, Setup};
+use images::debian::PackageSource;
+use rig::provide;
+use scenarios::programs;
 
 use super::settings::{Pair, harmless, script};
+use crate::Bench;
 use crate::cargo::{built, cargo};
 use crate::figures::{Table, against, median, seconds, spread};
-use crate::{Bench, RIG_CPUS};
 
 const SETTINGS: usize = 100;
 const COST_GOAL: f64 = 2.0;
 const TUNED_GOAL: f64 = 30.0;
-/// How often a profile is switched for one time of ours; TuneD's are long enough alone.
-const SWITCHES: usize = 10;
+/// The release whose TuneD it is.
+const SUITE: &str = "bookworm";
 
 pub fn run(bench: &Bench) -> String {
     bench.say("building profiles/transaction/examples/apply_time.rs");
     cargo("build", &["--release", "-p", "transaction", "--example", "apply_time"]);
-    bench.say("starting a server with TuneD in it");
-    let server = start();
-    let pairs = settings(&server);
+    let folder = tempfile::tempdir_in(provide::cache_dir().expect("a place on a disk"))
+        .expect("a folder on a disk");
+    let pairs = settings(folder.path());
     assert_eq!(pairs.len(), SETTINGS, "settings that can be changed without a word");
-    let cost = cost(bench, &server, &pairs);
-    let tuned = against_tuned(bench, &server, &pairs);
+    let cost = cost(bench, folder.path(), &pairs);
+    let tuned = against_tuned(bench, folder.path(), &pairs);
     format!("{cost}\n{tuned}")
 }
 
-/// A server whose `/var/lib` is on a disk: what has to be there after a power cut costs what it costs.
-fn start() -> Server {
-    let server = Server::start(&Setup {
-        images: &[],
-        topology: Topology::flat(RIG_CPUS),
-        modules: &["virtio_blk", "ext4"],
-        packages: &["tuned", "dbus", "e2fsprogs"],
-        disk: Bytes::gib(1),
-        ..Setup::default()
-    });
-    server
-        .sh("/sbin/mkfs.ext4 -q /dev/vda && mkdir -p /var/lib && mount -t ext4 /dev/vda /var/lib");
-    server
+/// Runs a line of shell with sysctls of its own, and gives what it prints.
+fn apart(line: &str) -> String {
+    let output = Command::new("unshare")
+        .args(["--net", "--mount", "--pid", "--fork", "sh", "-ec", line])
+        .stdin(Stdio::null())
+        .output()
+        .expect("unshare runs");
+    let (text, errors) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "`{line}` failed: {text}{errors}");
+    text.into_owned()
 }
 
-/// The settings: each as it is, and one more.
-fn settings(server: &Server) -> Vec<Pair> {
-    harmless("6.12-cloud", SETTINGS, &mut |paths| {
-        server.write("/paths", &(paths.join("\n") + "\n"));
-        let tried = server.sh("takes() { echo $2 2>/dev/null >$1 && [ \"$(cat $1)\" = $2 ]; }; \
+/// The settings, all of one network namespace: each as it is, and one more.
+fn settings(folder: &Path) -> Vec<Pair> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("a kernel");
+    let mut numbers = release.split(['.', '-', '+']);
+    let version = [numbers.next(), numbers.next()].map(|part| part.unwrap_or_default());
+    harmless(&format!("{}-generic", version.join(".")), SETTINGS, &mut |paths| {
+        let list = folder.join("paths");
+        fs::write(&list, paths.join("\n") + "\n").expect("a list");
+        let tried = apart(&format!(
+            "takes() {{ echo $2 2>/dev/null >$1 && [ \"$(cat $1)\" = $2 ]; }}; \
              while read -r path; do \
-             value=$(cat $path 2>/dev/null); \
+             value=$(cat $path 2>/dev/null) || true; \
+             case $path in /proc/sys/net/*) ;; *) value=;; esac; \
              case $value in ''|*[!0-9]*) echo -; continue;; esac; \
              found=-; \
              for other in $((value + 1)) $((value - 1)); do \
              if takes $path $other && takes $path $value; then found=\"$value $other\"; break; fi; \
-             takes $path $value; done 2>/dev/null; \
-             echo $found; done </paths");
+             takes $path $value || true; done 2>/dev/null; \
+             echo $found; done <{}",
+            list.display()
+        ));
         let numbers = |line: &str| {
             let (value, other) = line.trim().split_once(' ')?;
             Some([value.parse().ok()?, other.parse().ok().filter(|other| *other >= 0)?])
@@ -68,16 +77,16 @@ fn settings(server: &Server) -> Vec<Pair> {
 }
 
 /// The engine, beside what it is made of.
-fn cost(bench: &Bench, server: &Server, pairs: &[Pair]) -> String {
+fn cost(bench: &Bench, folder: &Path, pairs: &[Pair]) -> String {
     bench.say("transactions of 100 sysctls, and the bare writes and reads");
-    let program = built("release/examples/apply_time");
-    server.rig().put(&program, Path::new("/usr/bin/apply_time")).expect("the example arrives");
     let list = pairs.iter().fold(String::new(), |mut list, pair| {
         let _ = writeln!(list, "{} {} {}", pair.path, pair.values[0], pair.values[1]);
         list
     });
-    server.write("/list", &list);
-    let printed = server.sh("chmod +x /usr/bin/apply_time && apply_time /var/lib /list");
+    let file = folder.join("list");
+    fs::write(&file, list).expect("a list");
+    let program = built("release/examples/apply_time");
+    let printed = apart(&format!("{} {} {}", program.display(), folder.display(), file.display()));
     let figure = |name: &str| -> f64 {
         let words = printed.split_whitespace();
         let value = words.filter_map(|word| word.split_once('=')).find(|(key, _)| *key == name);
@@ -102,50 +111,48 @@ fn cost(bench: &Bench, server: &Server, pairs: &[Pair]) -> String {
 }
 
 /// The commands, side by side.
-fn against_tuned(bench: &Bench, server: &Server, pairs: &[Pair]) -> String {
+fn against_tuned(bench: &Bench, folder: &Path, pairs: &[Pair]) -> String {
+    bench.say("unpacking TuneD");
+    let root = folder.join("root");
+    unpack(&root);
     for (which, name) in ["one", "other"].into_iter().enumerate() {
-        server.write(&format!("/{name}.ks"), &script(name, pairs, which));
-        let lines = pairs.iter().fold(String::new(), |mut lines, pair| {
-            let _ = writeln!(lines, "{}={}", pair.name, pair.values[which]);
-            lines
-        });
-        server.sh(&format!("mkdir -p /etc/tuned/{name}"));
-        let text = format!("[main]\nsummary={name}\n\n[sysctl]\n{lines}");
-        server.write(&format!("/etc/tuned/{name}/tuned.conf"), &text);
+        let list = |between: &str, key: fn(&Pair) -> &str| {
+            pairs.iter().fold(String::new(), |mut lines, pair| {
+                let _ = writeln!(lines, "{}{between}{}", key(pair), pair.values[which]);
+                lines
+            })
+        };
+        let put = |path: String, text: String| fs::write(root.join(path), text).expect("a file");
+        put(format!("{name}.ks"), script(name, pairs, which));
+        put(format!("{name}.list"), list(" ", |pair| &pair.path));
+        fs::create_dir_all(root.join(format!("etc/tuned/{name}"))).expect("a folder");
+        let sysctls = list("=", |pair| &pair.name);
+        put(
+            format!("etc/tuned/{name}/tuned.conf"),
+            format!("[main]\nsummary={name}\n\n[sysctl]\n{sysctls}"),
+        );
     }
-    bench.say("starting TuneD");
-    server.sh(
-        "mkdir -p /run/dbus /run/tuned /var/lib/dbus /var/log/tuned && dbus-uuidgen --ensure && dbus-daemon --system --fork",
-    );
-    server.sh("tuned --daemon");
-    server.wait_for("tuned-adm list >/dev/null", Duration::from_secs(120));
-    let ours = |count: usize| {
-        format!(
-            "for i in $(seq {count}); do for name in other one; do \
-             partitiond --quiet profile apply /$name.ks --host >/dev/null || exit 1; done; done"
-        )
-    };
-    let theirs = "for name in other one; do tuned-adm profile $name || exit 1; done";
-    // The first time, Python writes what it has compiled, and the journal is made.
-    switched(server, &ours(1), pairs);
-    server.sh("partitiond profile rollback --host");
-    switched(server, theirs, pairs);
-    let (mut own, mut tuned, mut shells, mut starts) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for round in 1..=bench.rounds {
-        let each = switched(server, &ours(SWITCHES / 2), pairs) / SWITCHES as u32;
-        let other = switched(server, theirs, pairs) / 2;
-        let shell = timed(server, "true");
-        let begun = timed(server, "tuned-adm --version >/dev/null");
-        bench.say(&format!(
-            "round {round} of {}: partitiond {each:.1?}, tuned-adm {other:.1?}",
-            bench.rounds
-        ));
-        own.push(each);
-        tuned.push(other);
-        shells.push(shell);
-        starts.push(begun);
+    bench.say(&format!("switching {} times with each", 2 * bench.rounds));
+    let printed = apart(&format!(
+        "cd {}; mount --make-rprivate /; mount -t proc none proc; mount -t sysfs none sys; \
+         mount --rbind /dev dev; mount -t tmpfs none run; mkdir run/dbus run/tuned; \
+         chroot . /usr/bin/python3 /beside_tuned.py {}",
+        root.display(),
+        bench.rounds,
+    ));
+    let (mut own, mut tuned, mut start) = (Vec::new(), Vec::new(), Duration::ZERO);
+    for line in printed.lines() {
+        let time = |word: &str| Duration::from_secs_f64(word.parse().expect("seconds"));
+        match line.split_whitespace().collect::<Vec<_>>().as_slice() {
+            ["switch", ours, theirs] => {
+                own.push(time(ours));
+                tuned.push(time(theirs));
+            }
+            ["start", took] => start = time(took),
+            _ => panic!("what is `{line}`?"),
+        }
     }
+    assert_eq!(own.len(), 2 * bench.rounds, "{printed}");
     let (own, tuned) = (seconds(&own), seconds(&tuned));
     let ratios: Vec<f64> = tuned.iter().zip(&own).map(|(theirs, ours)| theirs / ours).collect();
     let ratio = median(&ratios);
@@ -164,29 +171,36 @@ fn against_tuned(bench: &Bench, server: &Server, pairs: &[Pair]) -> String {
         format!("{ratio:.0}×"),
         format!("at least {TUNED_GOAL}×: {verdict}"),
     ]);
-    let start = median(&seconds(&starts));
     format!(
-        "{}\nMedian (least to most) of {} rounds, one beside the other. `tuned-adm` waits until its daemon has \
-         applied the profile. Of its time, starting Python for `tuned-adm --version` takes {start:.2} s; \
-         the way into the server, which the times have in them, {:.3} s.\n",
+        "{}\nMedian (least to most) of {} switches each, one beside the other, on Linux {}. `tuned-adm` waits \
+         until its daemon has applied the profile. Starting Python for `tuned-adm --version` takes {:.2} s.\n",
         table.text(),
         own.len(),
-        median(&seconds(&shells)),
+        fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim(),
+        start.as_secs_f64(),
     )
 }
 
-fn timed(server: &Server, line: &str) -> Duration {
-    let begun = Instant::now();
-    server.sh(line);
-    begun.elapsed()
-}
-
-/// How long some switches take, the last of which leads to the first values.
-fn switched(server: &Server, line: &str, pairs: &[Pair]) -> Duration {
-    let took = timed(server, line);
-    let paths: Vec<&str> = pairs.iter().map(|pair| pair.path.as_str()).collect();
-    let values = server.sh(&format!("cat {}", paths.join(" ")));
-    let wanted: Vec<String> = pairs.iter().map(|pair| pair.values[0].to_string()).collect();
-    assert_eq!(values.lines().collect::<Vec<_>>(), wanted, "`{line}` did not do it");
-    took
+/// A folder with Debian's package, all that it needs, and our program. Nobody runs the packages' scripts: the
+/// accounts that they would make are here.
+fn unpack(root: &Path) {
+    let cache = provide::cache_dir().expect("a place for the cache");
+    let source = PackageSource::new(cache.join("apt"));
+    let packages = source.fetch_closure(&["tuned", "dbus"], SUITE, &()).expect("TuneD's packages");
+    fs::create_dir(root).expect("a folder");
+    for package in packages {
+        let ended = Command::new("dpkg-deb").arg("-x").arg(&package).arg(root).status();
+        assert!(ended.is_ok_and(|ended| ended.success()), "dpkg-deb -x {}", package.display());
+    }
+    for folder in ["proc", "sys", "dev", "run", "tmp", "var/lib/dbus", "var/log/tuned"] {
+        fs::create_dir_all(root.join(folder)).expect("a folder");
+    }
+    let put = |path: &str, text: &str| fs::write(root.join(path), text).expect("a file");
+    put(
+        "etc/passwd",
+        "root:x:0:0:root:/root:/bin/sh\nmessagebus:x:100:100::/nonexistent:/bin/false\n",
+    );
+    put("etc/group", "root:x:0:\nmessagebus:x:100:\n");
+    put("beside_tuned.py", include_str!("beside_tuned.py"));
+    fs::copy(&programs().partitiond, root.join("usr/bin/partitiond")).expect("our program");
 }

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use profiles::catalogue::{Catalogue, Class, Kernel, Kind, Order, Presence, Reads, Setting};
+use profiles::catalogue::{At, Catalogue, Class, Kernel, Kind, Order, Presence, Reads, Setting};
 use profiles::composition::Arguments;
 use profiles::diagnostic::Source;
 use profiles::facts::Facts;
-use profiles::resolution::{Present, Request, Where, resolve};
+use profiles::resolution::{Present, Request, resolve};
 use profiles::scripts::Scripts;
 
 /// A sysctl, the file that it is, and two values for it.
@@ -29,30 +29,34 @@ pub fn harmless(
 ) -> Vec<Pair> {
     let catalogue = Catalogue::built_in().expect("a catalogue");
     let kernel: Kernel = kernel.parse().expect("a kernel");
-    let plain = catalogue.settings().filter_map(|setting| Some((setting, path(setting, &kernel)?)));
-    let (names, paths): (Vec<&str>, Vec<String>) =
-        plain.map(|(setting, path)| (setting.name.as_str(), path)).unzip();
+    let paths: Vec<String> =
+        catalogue.settings().flat_map(|setting| paths(setting, &kernel)).collect();
     let values = tried(&paths);
-    let pairs = names.into_iter().zip(paths).zip(values).filter_map(|((name, path), values)| {
-        Some(Pair { name: name.to_owned(), path, values: values? })
+    let pairs = paths.into_iter().zip(values).filter_map(|(path, values)| {
+        let name = path.strip_prefix("/proc/sys/")?.replace('/', ".");
+        Some(Pair { name, path, values: values? })
     });
     pairs.filter(|pair| is_safe(pair, catalogue, &kernel)).take(wanted).collect()
 }
 
-/// The file of a setting that is a plain number below `/proc/sys`, and of which nothing special is known.
-fn path(setting: &Setting, kernel: &Kernel) -> Option<String> {
+/// The files of a setting that is a plain number below `/proc/sys`, and of which nothing special is known.
+fn paths(setting: &Setting, kernel: &Kernel) -> Vec<String> {
     let plain = matches!(setting.kind, Kind::Integer | Kind::Flag | Kind::Level(_))
         && setting.class == Class::Runtime
         && setting.reads == Reads::Same
         && setting.order == Order::Any
         && setting.couples.is_empty()
         && setting.modules.is_empty();
-    let Presence::Present(place) = kernel.find(setting) else { return None };
-    let Where::File(path) = Where::of(&place.at, None) else { return None };
-    let path = path.strip_prefix("/proc/sys/").filter(|_| plain)?;
-    // What a kernel does when it is stuck is not tried where everything is slow.
-    let quiet = ["net/", "vm/", "fs/"].iter().any(|area| path.starts_with(area));
-    (quiet && path.replace('/', ".") == setting.name).then(|| format!("/proc/sys/{path}"))
+    let Presence::Present(place) = kernel.find(setting) else { return Vec::new() };
+    match &place.at {
+        At::Sysctl(path) if plain && path.replace('/', ".") == setting.name => {
+            vec![format!("/proc/sys/{path}")]
+        }
+        At::NetSysctl(path) if plain => ["all", "default", "lo"]
+            .map(|device| format!("/proc/sys/{}", path.replace("{device}", device)))
+            .to_vec(),
+        _ => Vec::new(),
+    }
 }
 
 /// Whether both values can be had without a word.
