@@ -16,6 +16,15 @@ const SCRIPT: &str = r#"profile p {
 }
 "#;
 
+const HUGE: &str = r#"profile huge {
+    workload holder { match exec "busybox-holder"; huge_pages = collapse }
+    workload contained { match image "postgres"; oom_score_adjust = 200 }
+}
+"#;
+
+/// The number of a container, and where Docker says what it was made from.
+const CONTAINER: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
 const POLICY: &str = r#"profile calm { vm.swappiness = 11 }
 
 profile busy extends calm {
@@ -38,6 +47,7 @@ fn told(server: &Server, pid: &str) -> String {
 }
 
 fn start(server: &Server) -> String {
+    server.sh("test -e /bin/busybox-worker || cp /bin/busybox /bin/busybox-worker");
     server.sh("(setsid /bin/busybox-worker sleep 1000 </dev/null >/dev/null 2>&1 & echo $!)")
 }
 
@@ -87,6 +97,51 @@ fn programs_are_placed_and_put_back() {
         until(&server, "11", swappiness);
         server.sh("partitiond profile rollback --host");
         assert_eq!(swappiness(), "60");
+    });
+}
+
+#[test]
+fn memory_is_put_together_and_images_are_known() {
+    scenario(|| {
+        let server = Server::start(&Setup { images: &[], ..Setup::default() });
+        server.sh(&format!(
+            "mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; cp /bin/busybox /bin/busybox-holder; \
+             echo never >/sys/kernel/mm/transparent_hugepage/enabled; \
+             mkdir -p /sys/fs/cgroup/docker-{CONTAINER}.scope /var/lib/docker/containers/{CONTAINER}; \
+             echo '{{\"Config\":{{\"Image\":\"docker.io/library/postgres:16\"}}}}' \
+             >/var/lib/docker/containers/{CONTAINER}/config.v2.json"
+        ));
+        // It holds what it has read until the end, which does not come.
+        let holder = server
+            .sh("mkfifo /pipe; (head -c 67108864 /dev/zero; exec sleep 1000) >/pipe 2>/dev/null </dev/null & \
+             (setsid /bin/busybox-holder tail -c 60000000 </pipe >/dev/null 2>&1 & echo $!)");
+        let huge = || {
+            server.sh(&format!("grep AnonHugePages /proc/{holder}/smaps_rollup | tr -dc 0-9; true"))
+        };
+        let held = || {
+            server.sh(&format!(
+                "test $(grep Rss /proc/{holder}/smaps_rollup | tr -dc 0-9) -gt 58000 && echo yes; true"
+            ))
+        };
+        until(&server, "yes", held);
+        assert_eq!(huge(), "0");
+        let contained = start(&server);
+        let other = start(&server);
+        let group = format!("/sys/fs/cgroup/docker-{CONTAINER}.scope/cgroup.procs");
+        server.sh(&format!("echo {contained} >{group}"));
+
+        server.write("/huge.ks", HUGE);
+        server.sh("partitiond profile apply /huge.ks --host");
+        let most = || match huge().parse::<u64>() {
+            Ok(kib) if kib > 40_000 => "most".to_owned(),
+            _ => huge(),
+        };
+        until(&server, "most", most);
+        let adjust = |pid: &str| server.sh(&format!("cat /proc/{pid}/oom_score_adj"));
+        until(&server, "200", || adjust(&contained));
+        assert_eq!(adjust(&other), "0", "it is in no container");
+        server.sh("partitiond profile rollback --host");
+        assert_eq!(adjust(&contained), "0");
     });
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use transaction::assign::{By, Match, Scheduler, Workload, io_priority};
 
 use super::scope::Environment;
-use super::{Request, Resolution};
-use crate::catalogue::{At, Kind, Presence};
+use super::{NotApplicable, Request, Resolution};
+use crate::catalogue::{At, Kind, Presence, Version};
 use crate::composition::Family;
 use crate::diagnostic::{Diagnostic, Span, codes};
 use crate::expression::{Expression, Value, evaluate};
@@ -15,7 +15,10 @@ use crate::script::{Match as Matching, Workload as Written};
 use crate::syntax::literal::Dimension;
 
 /// What can be said of a workload besides limits of its control group.
-const ATTRIBUTES: [&str; 5] = ["cpus", "io", "nice", "oom_score_adjust", "sched"];
+const ATTRIBUTES: [&str; 6] = ["cpus", "huge_pages", "io", "nice", "oom_score_adjust", "sched"];
+
+/// The first kernel that puts other processes' memory into huge pages (`MADV_COLLAPSE`).
+const COLLAPSES: Version = Version::new(6, 1);
 
 /// Millionths: what a share is counted in.
 const WHOLE: i128 = 1_000_000;
@@ -106,8 +109,9 @@ impl Making<'_, '_, '_> {
             "cgroup" => By::Cgroup,
             "unit" => By::Unit,
             "user" => By::User,
+            "image" => By::Image,
             _ => {
-                let message = "programs are known by `exec`, `cgroup`, `unit` or `user` here";
+                let message = "programs are known by `exec`, `cgroup`, `unit`, `image` or `user`";
                 return self.wrong(matching.by.span, message);
             }
         };
@@ -170,6 +174,12 @@ impl Making<'_, '_, '_> {
                     "`oom_score_adjust` takes a number from -999 to 1000: with -1000 the kernel would kill everything else",
                 );
             }
+            ("huge_pages", [word]) if word.to_string() == "collapse" => self.huge_pages(),
+            ("huge_pages", _) => {
+                return wrong(
+                    "`huge_pages` takes `collapse`: no other advice can be given from outside",
+                );
+            }
             ("sched", [policy, rest @ ..]) => return self.scheduler(policy, rest),
             ("io", [class, rest @ ..]) => {
                 let level = match rest {
@@ -191,6 +201,28 @@ impl Making<'_, '_, '_> {
             _ => return wrong("one value is expected here"),
         }
         Ok(())
+    }
+
+    /// Asks for huge pages, where the kernel can be asked.
+    fn huge_pages(&mut self) {
+        let kernel = &self.environment.facts().kernel;
+        let reason = if kernel.version < COLLAPSES {
+            Some(format!(
+                "memory of other processes is put into huge pages from Linux {COLLAPSES} on"
+            ))
+        } else if kernel.config.get("CONFIG_TRANSPARENT_HUGEPAGE") == Some(&false) {
+            Some("this kernel was built without transparent huge pages".to_owned())
+        } else {
+            None
+        };
+        let name = format!("workload.{}.huge_pages", self.workload.name);
+        match reason {
+            None => self.workload.wishes.huge_pages = true,
+            Some(reason) => {
+                let origins = Vec::new();
+                self.resolution.not_applicable.push(NotApplicable { name, reason, origins });
+            }
+        }
     }
 
     /// `batch nice 0`, `fifo 10`.

@@ -50,6 +50,8 @@ pub enum By {
     Unit,
     /// The user's name.
     User,
+    /// The image that the container was made from, as its runtime names it.
+    Image,
 }
 
 /// What becomes of tasks; what is none stays as it is.
@@ -71,6 +73,9 @@ pub struct Wishes {
     /// -1000 to 1000, of processes.
     #[serde(default)]
     pub oom_score_adjust: Option<i32>,
+    /// Whether their memory is put into huge pages, little by little, as long as they are looked after.
+    #[serde(default)]
+    pub huge_pages: bool,
 }
 
 /// A policy of the scheduler, and its priority.

@@ -1,6 +1,8 @@
 //! The kernel: its files, and which boot of which kernel this is.
 
+mod containers;
 mod files;
+mod huge;
 mod tasks;
 
 pub use files::Files;

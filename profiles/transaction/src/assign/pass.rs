@@ -11,8 +11,8 @@ use crate::glob::matches;
 
 /// Where tasks are: the kernel, or a model of one.
 pub trait System {
-    /// Every process with a program of its own.
-    fn processes(&mut self) -> io::Result<Vec<Process>>;
+    /// Every process with a program of its own; `images`: with the images of containers.
+    fn processes(&mut self, images: bool) -> io::Result<Vec<Process>>;
 
     /// The threads of a process.
     fn threads(&mut self, pid: u32) -> io::Result<Vec<Task>>;
@@ -22,6 +22,9 @@ pub trait System {
 
     /// Makes a task what is said.
     fn write(&mut self, task: Task, to: &Was) -> io::Result<()>;
+
+    /// Puts some of what a process has in small pages into huge ones.
+    fn collapse(&mut self, pid: u32) -> io::Result<()>;
 
     /// Makes a control group with these limits; one that is there keeps its tasks.
     fn make_group(&mut self, path: &str, limits: &[(String, String)]) -> io::Result<()>;
@@ -41,6 +44,8 @@ pub struct Process {
     pub cgroup: String,
     /// Its user.
     pub user: String,
+    /// The image of its container, if it is in one and this was asked for.
+    pub image: Option<String>,
 }
 
 /// What came of a pass.
@@ -84,7 +89,7 @@ impl<'s, S: System> Assigner<'s, S> {
         save: &mut dyn FnMut(&Known) -> io::Result<()>,
     ) -> io::Result<Passed> {
         let mut passed = Passed::default();
-        let processes = self.system.processes()?;
+        let processes = self.system.processes(ask_for_images(workloads))?;
         // What has ended needs no way back.
         let before = self.known.met.len();
         let mut threads: BTreeMap<u32, Vec<Task>> = BTreeMap::new();
@@ -108,6 +113,13 @@ impl<'s, S: System> Assigner<'s, S> {
             for process in &processes {
                 if !ours.contains(&process.pid) && !fits(workload, process) {
                     continue;
+                }
+                if workload.wishes.huge_pages
+                    && let Err(error) = self.system.collapse(process.pid)
+                    && !is_gone(&error)
+                {
+                    let (name, pid) = (&workload.name, process.pid);
+                    passed.failed.push(format!("{name}: huge pages of process {pid}: {error}"));
                 }
                 // A process that is gone meanwhile has no threads.
                 for task in self.system.threads(process.pid).unwrap_or_default() {
@@ -180,7 +192,7 @@ impl<'s, S: System> Assigner<'s, S> {
 /// # Errors
 /// Where processes cannot be listed.
 pub fn count(system: &mut dyn System, workloads: &[Workload]) -> io::Result<Vec<(String, usize)>> {
-    let processes = system.processes()?;
+    let processes = system.processes(ask_for_images(workloads))?;
     let of = |workload: &Workload| {
         let count = processes.iter().filter(|process| fits(workload, process)).count();
         (workload.name.clone(), count)
@@ -204,6 +216,11 @@ fn wanted(wishes: &Wishes, cgroup: Option<String>) -> Was {
     }
 }
 
+/// Images are read from files of runtimes, so only if somebody asks for them.
+fn ask_for_images(workloads: &[Workload]) -> bool {
+    workloads.iter().flat_map(|workload| &workload.matches).any(|wanted| wanted.by == By::Image)
+}
+
 /// Whether a process is one of a workload's.
 fn fits(workload: &Workload, process: &Process) -> bool {
     workload.matches.iter().any(|wanted| fits_one(wanted, process))
@@ -217,5 +234,17 @@ pub(super) fn fits_one(wanted: &Match, process: &Process) -> bool {
         By::Cgroup => matches(pattern, &process.cgroup),
         By::Unit => matches(pattern, &last(&process.cgroup)),
         By::User => matches(pattern, &process.user),
+        By::Image => process.image.as_deref().is_some_and(|image| fits_image(pattern, image)),
     })
+}
+
+/// Whether an image is meant: its whole name where the pattern has a `/`, else the last part of it, which may
+/// be said without a tag.
+fn fits_image(pattern: &str, image: &str) -> bool {
+    if pattern.contains('/') {
+        return matches(pattern, image);
+    }
+    let last = image.rsplit('/').next().unwrap_or_default();
+    let untagged = last.split([':', '@']).next().unwrap_or_default();
+    matches(pattern, last) || matches(pattern, untagged)
 }

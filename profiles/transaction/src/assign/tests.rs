@@ -11,12 +11,20 @@ struct Model {
     groups: BTreeMap<String, Vec<(String, String)>>,
     /// Writes to tasks of this process fail.
     stubborn: Option<u32>,
+    /// Whose memory was put into huge pages, each time.
+    collapsed: Vec<u32>,
 }
 
 impl Model {
     fn start(&mut self, pid: u32, exe: &str, threads: u32) {
         let cgroup = "/user.slice".to_owned();
-        let process = Process { pid, exe: exe.into(), cgroup: cgroup.clone(), user: "ann".into() };
+        let process = Process {
+            pid,
+            exe: exe.into(),
+            cgroup: cgroup.clone(),
+            user: "ann".into(),
+            image: None,
+        };
         self.processes.push(process);
         for tid in pid..pid + threads {
             let was = Was {
@@ -42,7 +50,7 @@ impl Model {
 }
 
 impl System for Model {
-    fn processes(&mut self) -> io::Result<Vec<Process>> {
+    fn processes(&mut self, _images: bool) -> io::Result<Vec<Process>> {
         Ok(self.processes.clone())
     }
 
@@ -60,6 +68,11 @@ impl System for Model {
             oom_score_adjust: is.oom_score_adjust.filter(|_| wishes.oom_score_adjust.is_some()),
             cgroup: is.cgroup.filter(|_| group),
         })
+    }
+
+    fn collapse(&mut self, pid: u32) -> io::Result<()> {
+        self.collapsed.push(pid);
+        Ok(())
     }
 
     fn write(&mut self, task: Task, to: &Was) -> io::Result<()> {
@@ -188,6 +201,7 @@ fn programs_are_known_by_what_is_said() {
         exe: "/usr/lib/postgresql/15/bin/postgres".into(),
         cgroup: "/system.slice/postgresql.service".into(),
         user: "postgres".into(),
+        image: None,
     };
     for (by, pattern, fits) in [
         (By::Exec, "postgres", true),
@@ -212,4 +226,41 @@ fn classes_and_levels_are_those_of_the_system_call() {
     assert_eq!(io_priority("best-effort", 8), None);
     assert_eq!(io_priority("fast", 0), None);
     assert_eq!(Scheduler::policy_of("batch"), Some(3));
+}
+
+#[test]
+fn images_are_known_by_name_with_and_without_tag() {
+    let process = |image: Option<&str>| Process {
+        pid: 7,
+        exe: "/bin/x".into(),
+        cgroup: "/".into(),
+        user: "ann".into(),
+        image: image.map(str::to_owned),
+    };
+    let fits = |pattern: &str, image: &str| {
+        let wanted = Match { by: By::Image, patterns: vec![pattern.into()] };
+        pass::fits_one(&wanted, &process(Some(image)))
+    };
+    for pattern in ["postgres", "postgres:16", "post*", "docker.io/library/*", "*/postgres:16"] {
+        assert!(fits(pattern, "docker.io/library/postgres:16"), "{pattern}");
+    }
+    for pattern in ["postgres:15", "library", "postgres/16", "quay.io/*"] {
+        assert!(!fits(pattern, "docker.io/library/postgres:16"), "{pattern}");
+    }
+    let wanted = Match { by: By::Image, patterns: vec!["*".into()] };
+    assert!(!pass::fits_one(&wanted, &process(None)), "it is in no container");
+}
+
+#[test]
+fn memory_is_put_together_in_each_pass() {
+    let mut model = Model::default();
+    model.start(10, "/bin/db", 2);
+    model.start(20, "/bin/other", 1);
+    let mut workload = database();
+    workload.matches = vec![Match { by: By::Exec, patterns: vec!["db".into()] }];
+    workload.wishes.huge_pages = true;
+    let (known, passed) = pass(&mut model, Known::default(), std::slice::from_ref(&workload));
+    assert_eq!(passed.failed, [""; 0]);
+    pass(&mut model, known, &[workload]);
+    assert_eq!(model.collapsed, [10, 10]);
 }

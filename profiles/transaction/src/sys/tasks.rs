@@ -11,6 +11,7 @@ use std::path::Path;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
+use super::{containers, huge};
 use crate::assign::{Process, Scheduler, System, Task, Was, Wishes};
 use crate::compare::{CpuForm, Cpus};
 
@@ -24,7 +25,7 @@ const ONE_THREAD: libc::c_int = 1;
 pub struct Tasks;
 
 impl System for Tasks {
-    fn processes(&mut self) -> io::Result<Vec<Process>> {
+    fn processes(&mut self, images: bool) -> io::Result<Vec<Process>> {
         let users = users();
         let own = std::process::id();
         let entries = fs::read_dir("/proc")?.filter_map(Result::ok);
@@ -36,7 +37,9 @@ impl System for Tasks {
             let uid = fs::metadata(format!("/proc/{pid}")).ok()?.uid();
             let known = users.iter().find(|(known, _)| *known == uid);
             let user = known.map_or_else(|| uid.to_string(), |(_, name)| name.clone());
-            Some(Process { pid, exe, cgroup: cgroup_of(pid).ok()?, user })
+            let cgroup = cgroup_of(pid).ok()?;
+            let image = images.then(|| containers::image_of(Path::new("/"), &cgroup)).flatten();
+            Some(Process { pid, exe, cgroup, user, image })
         };
         Ok(pids.filter(|pid| *pid != 1 && *pid != own).filter_map(of).collect())
     }
@@ -100,6 +103,10 @@ impl System for Tasks {
             fs::write(format!("/proc/{}/oom_score_adj", task.pid), adjust.to_string())?;
         }
         Ok(())
+    }
+
+    fn collapse(&mut self, pid: u32) -> io::Result<()> {
+        huge::collapse(pid).map(|_| ())
     }
 
     fn make_group(&mut self, path: &str, limits: &[(String, String)]) -> io::Result<()> {
