@@ -64,6 +64,9 @@ fn programs_are_placed_and_put_back() {
         assert_eq!(before, "0-3\n0 0\n0\n0::/");
         let shell = server.sh("grep Cpus_allowed_list /proc/self/status | cut -f2");
 
+        let controllers = server.sh("cat /sys/fs/cgroup/cgroup.subtree_control");
+        assert!(!controllers.contains("memory"), "{controllers}");
+
         server.write("/p.ks", SCRIPT);
         server.sh("partitiond profile apply /p.ks --host");
         let second = start(&server);
@@ -79,8 +82,9 @@ fn programs_are_placed_and_put_back() {
         assert_eq!(told(&server, &first), before);
         assert_eq!(told(&server, &second), before);
         assert_eq!(
-            server.sh("ls -d /sys/fs/cgroup/partitiond.* 2>/dev/null; cat /proc/sys/vm/swappiness"),
-            "60"
+            server.sh("ls -d /sys/fs/cgroup/partitiond.* 2>/dev/null; \
+                 cat /sys/fs/cgroup/cgroup.subtree_control /proc/sys/vm/swappiness"),
+            format!("{controllers}\n60").trim()
         );
         // Nobody is placed any more.
         let third = start(&server);

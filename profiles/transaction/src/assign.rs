@@ -11,6 +11,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use pass::controller_of;
 pub use pass::{Assigner, Passed, Process, System, count};
 pub use state::{Known, Met, Task, Was};
 

@@ -29,6 +29,12 @@ pub trait System {
     /// Makes a control group with these limits; one that is there keeps its tasks.
     fn make_group(&mut self, path: &str, limits: &[(String, String)]) -> io::Result<()>;
 
+    /// Which of these controllers are off for control groups at the top.
+    fn controllers_off(&mut self, wanted: &BTreeSet<String>) -> Vec<String>;
+
+    /// Turns a controller off for control groups at the top.
+    fn turn_off(&mut self, controller: &str) -> io::Result<()>;
+
     /// Removes a control group that is empty.
     fn remove_group(&mut self, path: &str) -> io::Result<()>;
 }
@@ -61,6 +67,11 @@ pub struct Passed {
 pub struct Assigner<'s, S> {
     system: &'s mut S,
     known: Known,
+}
+
+/// The controller that a file of a control group belongs to.
+pub(crate) fn controller_of(file: &str) -> &str {
+    file.split('.').next().unwrap_or_default()
 }
 
 /// The control group of a workload.
@@ -145,6 +156,13 @@ impl<'s, S: System> Assigner<'s, S> {
                 self.known.groups.push(group);
             }
         }
+        let controllers = fresh.iter().flat_map(|(_, workload)| &workload.limits);
+        let controllers = controllers.map(|(file, _)| controller_of(file).to_owned()).collect();
+        for controller in self.system.controllers_off(&controllers) {
+            if !self.known.controllers.contains(&controller) {
+                self.known.controllers.push(controller);
+            }
+        }
         save(&self.known)?;
         let mut made = BTreeSet::new();
         for (met, workload) in &fresh {
@@ -181,6 +199,11 @@ impl<'s, S: System> Assigner<'s, S> {
                 && !is_gone(&error)
             {
                 failed.push(format!("control group {group}: {error}"));
+            }
+        }
+        for controller in std::mem::take(&mut self.known.controllers) {
+            if let Err(error) = self.system.turn_off(&controller) {
+                failed.push(format!("controller {controller} stays on: {error}"));
             }
         }
         failed

@@ -52,4 +52,7 @@ pub struct Known {
     pub met: Vec<Met>,
     /// Control groups that were made.
     pub groups: Vec<String>,
+    /// Controllers that were turned on for them.
+    #[serde(default)]
+    pub controllers: Vec<String>,
 }

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::*;
@@ -11,6 +11,8 @@ struct Model {
     groups: BTreeMap<String, Vec<(String, String)>>,
     /// Writes to tasks of this process fail.
     stubborn: Option<u32>,
+    /// Controllers that are on.
+    controllers: Vec<String>,
     /// Whose memory was put into huge pages, each time.
     collapsed: Vec<u32>,
 }
@@ -96,6 +98,22 @@ impl System for Model {
 
     fn make_group(&mut self, path: &str, limits: &[(String, String)]) -> io::Result<()> {
         self.groups.insert(path.to_owned(), limits.to_vec());
+        let off = self.controllers_off(&BTreeSet::from(["memory".to_owned()]));
+        self.controllers.extend(off);
+        Ok(())
+    }
+
+    fn controllers_off(&mut self, wanted: &BTreeSet<String>) -> Vec<String> {
+        wanted
+            .iter()
+            .filter(|controller| !self.controllers.contains(*controller))
+            .cloned()
+            .collect()
+    }
+
+    fn turn_off(&mut self, controller: &str) -> io::Result<()> {
+        assert!(self.groups.is_empty(), "it is in use");
+        self.controllers.retain(|on| on != controller);
         Ok(())
     }
 
@@ -152,10 +170,12 @@ fn what_runs_and_what_starts_later_is_assigned_and_set_back() {
     let (known, _) = pass(&mut model, known, &[database()]);
     assert_eq!(known.met.len(), 3);
 
+    assert_eq!(model.controllers, ["memory"]);
+    assert_eq!(known.controllers, ["memory"]);
     let failed = Assigner::new(&mut model, known).undo();
     assert_eq!(failed, [""; 0]);
     assert_eq!(model.tasks, before);
-    assert!(model.groups.is_empty());
+    assert!(model.groups.is_empty() && model.controllers.is_empty());
 }
 
 #[test]

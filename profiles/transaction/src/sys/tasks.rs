@@ -3,6 +3,7 @@
 // sched_setscheduler(2), ioprio_set(2) and their like have no safe form.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -12,7 +13,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::{containers, huge};
-use crate::assign::{Process, Scheduler, System, Task, Was, Wishes};
+use crate::assign::{Process, Scheduler, System, Task, Was, Wishes, controller_of};
 use crate::compare::{CpuForm, Cpus};
 
 /// Where control groups are.
@@ -116,13 +117,28 @@ impl System for Tasks {
             _ => {}
         }
         for (file, value) in limits {
-            let controller = file.split('.').next().unwrap_or_default();
+            let controller = controller_of(file);
             if !Path::new(&format!("{directory}/{file}")).exists() {
                 fs::write(format!("{GROUPS}/cgroup.subtree_control"), format!("+{controller}"))?;
             }
             fs::write(format!("{directory}/{file}"), value)?;
         }
         Ok(())
+    }
+
+    fn controllers_off(&mut self, wanted: &BTreeSet<String>) -> Vec<String> {
+        let on = fs::read_to_string(format!("{GROUPS}/cgroup.subtree_control")).unwrap_or_default();
+        let is_on = |controller: &&String| on.split_whitespace().any(|word| word == *controller);
+        wanted.iter().filter(|controller| !is_on(controller)).cloned().collect()
+    }
+
+    fn turn_off(&mut self, controller: &str) -> io::Result<()> {
+        // Who has made a group since may count on what is on, and would not be told.
+        let mut others = fs::read_dir(GROUPS)?.filter_map(Result::ok);
+        if others.any(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            return Err(io::Error::other("other control groups may use it"));
+        }
+        fs::write(format!("{GROUPS}/cgroup.subtree_control"), format!("-{controller}"))
     }
 
     fn remove_group(&mut self, path: &str) -> io::Result<()> {
