@@ -12,7 +12,7 @@ use super::message::{Ready, Reply, Request, Task, receive, send};
 use super::seccomp;
 use crate::plan::{Reach, Target, check_path};
 use crate::store::{Changed, Confinement, Store, StoreError};
-use crate::sys::Files;
+use crate::sys::{Files, Kernel};
 
 /// Does the parent's requests until it closes the pipe.
 pub(super) fn run() -> ExitCode {
@@ -26,10 +26,10 @@ pub(super) fn run() -> ExitCode {
 fn serve() -> io::Result<()> {
     let (mut from, mut to) = (io::stdin().lock(), io::stdout().lock());
     let Some(task) = receive::<Task>(&mut from)? else { return Ok(()) };
-    let mut files = task.base.map_or_else(Files::of_kernel, Files::beneath);
+    let mut kernel = task.base.map_or_else(Kernel::running, Kernel::beneath);
     // As long as these are open, a name below /proc/sys leads to the same inode, which is what
     // Landlock's rules are about.
-    let (ready, _kept): (Ready, Vec<Rule>) = match confine(&mut files, &task.reach) {
+    let (ready, _kept): (Ready, Vec<Rule>) = match confine(&mut kernel, &task.reach) {
         Ok((confinement, kept)) => (Ok(confinement), kept),
         Err(error) => (Err(error), Vec::new()),
     };
@@ -38,12 +38,14 @@ fn serve() -> io::Result<()> {
     while goes_on && let Some(request) = receive(&mut from)? {
         let reply = match request {
             Request::Read(numbers) => {
-                Reply::Read(numbers.iter().map(|at| read(&mut files, &task.reach, *at)).collect())
+                Reply::Read(numbers.iter().map(|at| read(&mut kernel, &task.reach, *at)).collect())
             }
             Request::Change(at, value) => {
-                Reply::Changed(change(&mut files, &task.reach, at, &value))
+                Reply::Changed(change(&mut kernel, &task.reach, at, &value))
             }
-            Request::Write(at, value) => Reply::Written(write(&mut files, &task.reach, at, &value)),
+            Request::Write(at, value) => {
+                Reply::Written(write(&mut kernel, &task.reach, at, &value))
+            }
         };
         send(&mut to, &reply)?;
     }
@@ -54,32 +56,39 @@ fn target(reach: &[Reach], at: u32) -> Result<&Reach, StoreError> {
     usize::try_from(at).ok().and_then(|at| reach.get(at)).ok_or(StoreError::OutOfReach)
 }
 
-fn read(files: &mut Files, reach: &[Reach], at: u32) -> Result<String, StoreError> {
-    files.read(&target(reach, at)?.target)
+fn read(kernel: &mut Kernel, reach: &[Reach], at: u32) -> Result<String, StoreError> {
+    kernel.read(&target(reach, at)?.target)
 }
 
-fn write(files: &mut Files, reach: &[Reach], at: u32, value: &str) -> Result<(), StoreError> {
+fn write(kernel: &mut Kernel, reach: &[Reach], at: u32, value: &str) -> Result<(), StoreError> {
     let reach = target(reach, at)?;
     if !reach.write {
         return Err(StoreError::OutOfReach);
     }
-    files.write(&reach.target, value)
+    kernel.write(&reach.target, value)
 }
 
-fn change(files: &mut Files, reach: &[Reach], at: u32, value: &str) -> Changed {
-    let written = write(files, reach, at, value);
-    let read = written.is_ok().then(|| read(files, reach, at));
+fn change(kernel: &mut Kernel, reach: &[Reach], at: u32, value: &str) -> Changed {
+    let written = write(kernel, reach, at, value);
+    let read = written.is_ok().then(|| read(kernel, reach, at));
     Changed { written, read }
 }
 
-/// Gives up everything but these files. What must be opened otherwise is open by then.
-fn confine(files: &mut Files, reach: &[Reach]) -> Result<(Confinement, Vec<Rule>), StoreError> {
+/// Gives up everything but these files and sockets. What must be opened otherwise is open by then.
+fn confine(kernel: &mut Kernel, reach: &[Reach]) -> Result<(Confinement, Vec<Rule>), StoreError> {
     raise_limit();
     let mut rules = Vec::new();
     for reach in reach {
-        let Target::File(path) = &reach.target else { return Err(StoreError::OutOfReach) };
+        if !kernel.reaches(&reach.target) {
+            return Err(StoreError::OutOfReach);
+        }
+        // What is no file goes by what is open from here on.
+        let Target::File(path) = &reach.target else {
+            kernel.open_for(&reach.target)?;
+            continue;
+        };
         check_path(path).map_err(|_| StoreError::OutOfReach)?;
-        match open(files, path, reach.appears) {
+        match open(kernel.files(), path, reach.appears) {
             Ok(file) => rules.push(Rule { file, write: reach.write }),
             // Reading it will say so.
             Err(StoreError::Absent | StoreError::NotMounted(_)) => {}
