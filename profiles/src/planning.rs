@@ -129,7 +129,9 @@ impl Planning<'_> {
             Some(Err(StoreError::Absent)) if !appears(resolved) => {
                 Some(format!("this machine has no {target}"))
             }
-            Some(Err(StoreError::NotMounted(why))) => Some(why.clone()),
+            Some(Err(StoreError::NotMounted(why) | StoreError::Unsupported(why))) => {
+                Some(why.clone())
+            }
             _ => None,
         }
     }
@@ -228,13 +230,16 @@ fn appears(resolved: &Resolved<'_>) -> bool {
 /// Why the engine does not get there; none where it does.
 fn beyond(place: &Where) -> Option<&'static str> {
     match place {
-        Where::Ethtool(..) => Some("set with ethtool, which is not done here"),
-        Where::Link(..) => Some("set over rtnetlink, which is not done here"),
         Where::Task(_) => Some("set for the tasks of a workload, one by one"),
         Where::Held(_) => {
             Some("lasts as long as somebody holds its file open, which is not done here")
         }
-        Where::File(_) | Where::Cgroup(..) | Where::CommandLine(_) | Where::ModuleOption(_) => None,
+        Where::File(_)
+        | Where::Cgroup(..)
+        | Where::Ethtool(..)
+        | Where::Link(..)
+        | Where::CommandLine(_)
+        | Where::ModuleOption(_) => None,
     }
 }
 
@@ -279,6 +284,7 @@ fn compare(setting: &Setting) -> Compare {
         (Reads::YesNo, _) => Compare::YesNo,
         (Reads::Ignored(_), _) => Compare::Ignored,
         (Reads::WriteOnly, _) => Compare::WriteOnly,
+        (_, Kind::Discipline) => Compare::Pairs,
         (_, Kind::Cpus(CpuForm::List)) => Compare::Cpus(Form::List),
         (_, Kind::Cpus(CpuForm::Mask)) => Compare::Cpus(Form::Mask),
         (Reads::Tabbed, _) | (_, Kind::Numbers(_) | Kind::Sizes(..) | Kind::Words(_)) => {

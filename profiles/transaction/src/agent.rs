@@ -17,7 +17,7 @@ use crate::engine::{
 use crate::journal::{Begin, Directory, JournalError, LockError, Summary};
 use crate::plan::{MAX_BYTES, Plan, Target};
 use crate::sandbox::{Confined, Launch};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
 use crate::sys::{Kernel, Machine, Tasks};
 use crate::{Engine, Unrecovered};
 
@@ -166,7 +166,7 @@ impl Agent {
             }),
             Question::Read(targets) => {
                 let mut kernel = Kernel::running();
-                Ok(Reply::Read(kernel.read_all(targets)))
+                Ok(Reply::Read(kernel.read_for_plan(targets)))
             }
             Question::Load(modules) => Ok(Reply::NotLoaded(
                 modules

@@ -209,6 +209,8 @@ mod tests {
             ("fq maxrate 1gbit", "fq maxrate 1000000000bit"),
             ("fq maxrate unlimited", "fq maxrate unlimited"),
             ("cake bandwidth 100mbit", "cake bandwidth 100000000bit"),
+            ("fq maxrate 1Gbit/s pacing true", "fq pacing on maxrate 1000000000bit"),
+            ("fq_codel memory_limit 4MiB", "fq_codel memory_limit 4194304"),
             ("bfifo limit 0x10 ", "error"),
             ("mq handle 8001: below fq", "mq handle 8001: below fq"),
             ("sfq handle 0:", "sfq handle 0:"),

@@ -135,6 +135,19 @@ fn below(root: &Told, all: &[Told]) -> Result<Option<String>, String> {
     Ok(Some(first.kind.clone()))
 }
 
+/// Whether the kernel would put a device's own discipline there again, by what it gives devices now.
+pub(crate) fn comes_back(reading: &str, default: &str) -> Result<(), String> {
+    let Ok(present) = Discipline::parse(reading) else { return Ok(()) };
+    let made = present.below.as_deref().unwrap_or(&present.kind);
+    // Devices without a queue, and those that are down, get none of that.
+    if !present.is_the_kernels_own() || matches!(made, "noqueue" | "noop" | "mq") || made == default
+    {
+        return Ok(());
+    }
+    let what = format!("which the kernel gave it, and net.core.default_qdisc is {default} by now");
+    Err(not_kept(made, &what))
+}
+
 fn not_kept(kind: &str, what: &str) -> String {
     format!("its queueing discipline is {kind}, {what}: it could not be put back as it is")
 }
@@ -293,6 +306,23 @@ mod tests {
         strange.handle = 0;
         assert_eq!(read(&[strange]), "fq handle 0:");
         assert!(refused(&[], false).contains("nothing more"));
+    }
+
+    #[test]
+    fn only_what_the_kernel_still_makes_comes_back() {
+        for text in [
+            "fq handle 0: limit 5",
+            "mq handle 0: below fq",
+            "noqueue handle 0:",
+            "sfq",
+            "pfifo handle 1:",
+        ] {
+            assert_eq!(comes_back(text, "fq"), Ok(()), "{text}");
+        }
+        for text in ["fq_codel handle 0:", "mq handle 0: below fq_codel"] {
+            let why = comes_back(text, "fq").unwrap_err();
+            assert!(why.contains("is fq_codel, which the kernel gave it"), "{why}");
+        }
     }
 
     #[test]

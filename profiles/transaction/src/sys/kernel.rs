@@ -1,8 +1,12 @@
 //! Everything of the kernel that this runs on: files, and network devices.
 
 use super::{Files, Network};
+use crate::network::queueing;
 use crate::plan::Target;
 use crate::store::{Store, StoreError};
+
+/// What the kernel gives a device that nobody has given a discipline.
+const DEFAULT_QDISC: &str = "/proc/sys/net/core/default_qdisc";
 
 /// The running kernel's settings, each where it is.
 #[derive(Debug)]
@@ -42,6 +46,22 @@ impl Kernel {
             Target::Link { .. } | Target::Ethtool { .. } => self.network().map(|_| ()),
             _ => Ok(()),
         }
+    }
+
+    /// Reads several for a plan: also says of those that can be read and changed, but not put back then.
+    pub fn read_for_plan(&mut self, targets: &[Target]) -> Vec<Result<String, StoreError>> {
+        let default = self.files.read(&Target::file(DEFAULT_QDISC)).ok();
+        let mut readings = self.read_all(targets);
+        for (target, reading) in targets.iter().zip(&mut readings) {
+            if let (Target::Link { attribute, .. }, Some(default), Ok(text)) =
+                (target, &default, &*reading)
+                && attribute == "qdisc"
+                && let Err(why) = queueing::comes_back(text, default)
+            {
+                *reading = Err(StoreError::Unsupported(why));
+            }
+        }
+        readings
     }
 
     fn network(&mut self) -> Result<&mut Network, StoreError> {

@@ -38,6 +38,10 @@ pub(crate) enum Form {
     Bytes,
 }
 
+/// Units of numbers that count bytes.
+const SIZES: [(&str, u64); 5] =
+    [("", 1), ("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
+
 /// The most bytes that mean something to the kernel only.
 const MAX_BYTES: usize = 256;
 
@@ -60,15 +64,15 @@ impl Form {
     pub fn parsed(self, text: &str) -> Option<Amount> {
         let small = |number: u64| u32::try_from(number).ok().map(|_| Amount::Number(number));
         match self {
-            Self::Number => small(text.parse().ok()?),
+            Self::Number => small(scaled(text, &SIZES)?),
             Self::Byte => text.parse::<u8>().ok().map(|byte| Amount::Number(byte.into())),
             Self::Signed => {
                 let number: i32 = text.parse().ok()?;
                 Some(Amount::Number(number.cast_unsigned().into()))
             }
             Self::Flag | Self::FlagByte => match text {
-                "on" | "1" | "yes" => Some(Amount::Number(1)),
-                "off" | "0" | "no" => Some(Amount::Number(0)),
+                "on" | "1" | "yes" | "true" => Some(Amount::Number(1)),
+                "off" | "0" | "no" | "false" => Some(Amount::Number(0)),
                 _ => None,
             },
             Self::Microseconds => small(nanoseconds(text, 1000)? / 1000),
@@ -171,8 +175,10 @@ fn nanoseconds(text: &str, bare: u64) -> Option<u64> {
 }
 
 fn bytes_per_second(text: &str) -> Option<u64> {
+    // As tc writes it, and as scripts do.
+    let lower = text.strip_suffix("/s").unwrap_or(text).to_ascii_lowercase();
     let units = [("bit", 1), ("kbit", 1000), ("mbit", 1_000_000), ("gbit", 1_000_000_000)];
-    let bits = scaled(text, &units)?;
+    let bits = scaled(&lower, &units)?;
     (bits % 8 == 0).then_some(bits / 8)
 }
 
