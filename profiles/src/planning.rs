@@ -120,7 +120,15 @@ impl Planning<'_> {
         let own = |module: &String| {
             resolved.setting.is_some_and(|setting| setting.modules.contains(module))
         };
-        let needed = resolved.modules.iter().filter(|module| !(there && own(module)));
+        // A value that stands in what is read, in force or as a choice, is one that this kernel has.
+        let reading = self.read(&target).unwrap_or_default();
+        let shown = |module: &String| {
+            let values = resolved.setting.iter().flat_map(|setting| &setting.value_modules);
+            let mut values = values.filter(|(_, own)| *own == module).map(|(value, _)| value);
+            values.any(|value| words(&reading).any(|word| word == value))
+        };
+        let needed =
+            resolved.modules.iter().filter(|module| !(there && own(module) || shown(module)));
         let without = |module: &String| self.without.iter().find(|(name, _)| name == module);
         if let Some((module, why)) = needed.into_iter().find_map(without) {
             return Some(format!("the module {module} cannot be loaded: {why}"));
@@ -241,6 +249,11 @@ fn beyond(place: &Where) -> Option<&'static str> {
         | Where::CommandLine(_)
         | Where::ModuleOption(_) => None,
     }
+}
+
+/// The words of a reading, without the brackets around the one in force.
+fn words(reading: &str) -> impl Iterator<Item = &str> {
+    reading.split_ascii_whitespace().map(|word| word.trim_matches(['[', ']', '(', ')']))
 }
 
 /// What the engine writes to.

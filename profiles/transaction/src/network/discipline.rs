@@ -31,7 +31,7 @@ pub struct Discipline {
     pub(super) kind: String,
     /// The upper half of its handle; 0 for the kernel's own, none where any will do.
     pub(super) handle: Option<u16>,
-    /// What the kernel put below each queue of `mq`.
+    /// What the kernel put below the queues of `mq`: one kind, or several with commas between them.
     pub(super) below: Option<String>,
     /// In the order of the kind's table, each once.
     pub(super) parameters: Vec<(&'static Parameter, Amount)>,
@@ -132,8 +132,8 @@ impl Discipline {
                 self.handle = Some(number);
             }
             "below" if self.kind == "mq" => {
-                if !is_kind(value) {
-                    return Err(wrong("a kind"));
+                if value.split(',').count() > MAX_PAIRS || !value.split(',').all(is_kind) {
+                    return Err(wrong("a kind, or several with commas between them"));
                 }
                 self.below = Some(value.to_owned());
             }

@@ -126,13 +126,17 @@ pub(crate) fn reading(all: &[Told], has_filters: bool, kind: &str) -> Result<Dis
 /// What lies below each of the root's queues, which must be the kernel's own.
 fn below(root: &Told, all: &[Told]) -> Result<Option<String>, String> {
     let within = |one: &&Told| one.parent != ROOT && (one.parent >> 16) as u16 == root.handle;
-    let mut children = all.iter().filter(within);
-    let Some(first) = children.next() else { return Ok(None) };
-    let strange = |one: &&Told| one.handle != 0 || one.kind != first.kind || one.beyond.is_some();
-    if root.kind != "mq" || std::iter::once(first).chain(children).any(|one| strange(&one)) {
+    let children: Vec<&Told> = all.iter().filter(within).collect();
+    if children.is_empty() {
+        return Ok(None);
+    }
+    if root.kind != "mq" || children.iter().any(|one| one.handle != 0 || one.beyond.is_some()) {
         return Err(not_kept(&root.kind, "with others below it that somebody set up with tc"));
     }
-    Ok(Some(first.kind.clone()))
+    // Queues that were not in use when they got theirs have another kind than those that were.
+    let mut kinds: Vec<&str> = children.iter().map(|one| one.kind.as_str()).collect();
+    kinds.dedup();
+    Ok(Some(kinds.join(",")))
 }
 
 /// Whether the kernel would put a device's own discipline there again, by what it gives devices now.
@@ -286,6 +290,8 @@ mod tests {
             "mq handle 0: below fq"
         );
         assert_eq!(read(&[one(1, ROOT, "mq"), one(0, 0x1_0001, "fq")]), "mq handle 1: below fq");
+        let unlike = [one(0, ROOT, "mq"), one(0, 1, "fq"), one(0, 2, "pfifo"), one(0, 3, "pfifo")];
+        assert_eq!(read(&unlike), "mq handle 0: below fq,pfifo");
         assert_eq!(reading(&[], false, "noop").unwrap().to_string(), "noop handle 0:");
     }
 
@@ -296,8 +302,6 @@ mod tests {
         assert!(refused(&[one(0, ROOT, "fq")], true).contains("with filters"));
         let children = [one(1, ROOT, "mq"), one(0x8002, 0x1_0001, "fq")];
         assert!(refused(&children, false).contains("below it"));
-        let unlike = [one(0, ROOT, "mq"), one(0, 1, "fq"), one(0, 2, "pfifo")];
-        assert!(refused(&unlike, false).contains("below it"));
         let table = Told { beyond: Some("a table of sizes"), ..one(0, ROOT, "fq") };
         assert!(refused(&[table], false).contains("a table of sizes"));
         let mut strange = one(1, ROOT, "fq");
@@ -319,9 +323,14 @@ mod tests {
         ] {
             assert_eq!(comes_back(text, "fq"), Ok(()), "{text}");
         }
-        for text in ["fq_codel handle 0:", "mq handle 0: below fq_codel"] {
+        for text in
+            ["fq_codel handle 0:", "mq handle 0: below fq_codel", "mq handle 0: below fq_codel,fq"]
+        {
             let why = comes_back(text, "fq").unwrap_err();
-            assert!(why.contains("is fq_codel, which the kernel gave it"), "{why}");
+            assert!(
+                why.contains("is fq_codel") && why.contains("which the kernel gave it"),
+                "{why}"
+            );
         }
     }
 
@@ -343,6 +352,8 @@ mod tests {
         // Another kind replaces it.
         assert_eq!(kinds("fq_codel handle 0:", "fq limit 5"), ["fq 0 12"]);
         assert_eq!(kinds("fq handle 0:", "fq"), ["fq 0 0"]);
+        let (mixed, whole) = ("mq handle 0: below fq,pfifo", "mq handle 0: below fq");
+        assert_eq!(kinds(mixed, whole), ["pfifo 0 0", "delete"]);
         assert_eq!(kinds("fq handle 8001:", "pfifo handle 8002: limit 5"), ["pfifo 8002 8"]);
         // Of the same, only what differs is sent.
         assert_eq!(kinds("fq handle 8001: limit 5 quantum 9", "fq limit 5"), [""; 0]);
