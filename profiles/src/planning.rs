@@ -126,7 +126,15 @@ impl Planning<'_> {
         let own = |module: &String| {
             resolved.setting.is_some_and(|setting| setting.modules.contains(module))
         };
-        let needed = resolved.modules.iter().filter(|module| !(there && own(module)));
+        // A value that stands in what is read, in force or as a choice, is one that this kernel has.
+        let reading = self.read(&target).unwrap_or_default();
+        let shown = |module: &String| {
+            let values = resolved.setting.iter().flat_map(|setting| &setting.value_modules);
+            let mut values = values.filter(|(_, own)| *own == module).map(|(value, _)| value);
+            values.any(|value| words(&reading).any(|word| word == value))
+        };
+        let needed =
+            resolved.modules.iter().filter(|module| !(there && own(module) || shown(module)));
         let without = |module: &String| self.without.iter().find(|(name, _)| name == module);
         if let Some((module, why)) = needed.into_iter().find_map(without) {
             return Some(format!("the module {module} cannot be loaded: {why}"));
@@ -135,7 +143,9 @@ impl Planning<'_> {
             Some(Err(StoreError::Absent)) if !appears(resolved) => {
                 Some(format!("this machine has no {target}"))
             }
-            Some(Err(StoreError::NotMounted(why))) => Some(why.clone()),
+            Some(Err(StoreError::NotMounted(why) | StoreError::Unsupported(why))) => {
+                Some(why.clone())
+            }
             _ => None,
         }
     }
@@ -234,14 +244,22 @@ fn appears(resolved: &Resolved<'_>) -> bool {
 /// Why the engine does not get there; none where it does.
 fn beyond(place: &Where) -> Option<&'static str> {
     match place {
-        Where::Ethtool(..) => Some("set with ethtool, which is not done here"),
-        Where::Link(..) => Some("set over rtnetlink, which is not done here"),
         Where::Task(_) => Some("set for the tasks of a workload, one by one"),
         Where::Held(_) => {
             Some("lasts as long as somebody holds its file open, which is not done here")
         }
-        Where::File(_) | Where::Cgroup(..) | Where::CommandLine(_) | Where::ModuleOption(_) => None,
+        Where::File(_)
+        | Where::Cgroup(..)
+        | Where::Ethtool(..)
+        | Where::Link(..)
+        | Where::CommandLine(_)
+        | Where::ModuleOption(_) => None,
     }
+}
+
+/// The words of a reading, without the brackets around the one in force.
+fn words(reading: &str) -> impl Iterator<Item = &str> {
+    reading.split_ascii_whitespace().map(|word| word.trim_matches(['[', ']', '(', ')']))
 }
 
 /// What the engine writes to.
@@ -285,6 +303,7 @@ fn compare(setting: &Setting) -> Compare {
         (Reads::YesNo, _) => Compare::YesNo,
         (Reads::Ignored(_), _) => Compare::Ignored,
         (Reads::WriteOnly, _) => Compare::WriteOnly,
+        (_, Kind::Discipline) => Compare::Pairs,
         (_, Kind::Cpus(CpuForm::List)) => Compare::Cpus(Form::List),
         (_, Kind::Cpus(CpuForm::Mask)) => Compare::Cpus(Form::Mask),
         (Reads::Tabbed, _) | (_, Kind::Numbers(_) | Kind::Sizes(..) | Kind::Words(_)) => {

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use transaction::network::KINDS;
+
 use super::place::{Access, At, Place};
 use super::setting::{Couple, Kind, Reads, Setting, SizeUnit, TimeUnit, Undo};
 use super::{ByKernel, Case, Catalogue};
@@ -204,6 +206,7 @@ fn kind(kind: &Kind) -> String {
         Kind::Numbers(names) | Kind::Sizes(_, names) => names.join(", "),
         Kind::Ports => "ports".to_owned(),
         Kind::Text(_) => "text".to_owned(),
+        Kind::Discipline => format!("one of {}, and its parameters", KINDS.join(", ")),
         Kind::Trigger => "written to act".to_owned(),
         Kind::Record(forms) => {
             let form = |(name, parts): (&String, &std::collections::BTreeMap<String, String>)| {

@@ -10,6 +10,8 @@
 mod tests;
 mod units;
 
+use transaction::network::{Discipline, DisciplineError};
+
 use super::setting::{CpuForm, Kind};
 use crate::expression::{Cpus, Value};
 use crate::syntax::literal::Dimension;
@@ -43,6 +45,9 @@ pub enum FormError {
     /// text that cannot be written
     #[error("a text of at most {0} bytes is needed, on one line and without control characters")]
     Text(u16),
+    /// no queueing discipline
+    #[error(transparent)]
+    Discipline(#[from] DisciplineError),
     /// a value in several forms
     #[error("the setting takes one of {}, with parts in braces", .0.join(", "))]
     Forms(Vec<String>),
@@ -83,6 +88,7 @@ impl Kind {
             }
             Self::Ports => "a text of ports (\"22,8000-8010\")".to_owned(),
             Self::Text(_) => "a text".to_owned(),
+            Self::Discipline => "a queueing discipline (fq, \"fq_codel target 5ms\")".to_owned(),
             Self::Trigger => "a whole number, or `on`".to_owned(),
             Self::Record(forms) => {
                 format!("one of {}", forms.keys().cloned().collect::<Vec<_>>().join(", "))
@@ -228,6 +234,12 @@ impl Kind {
                     _ => Err(wanted()),
                 }
             }
+            Self::Discipline => match value {
+                Value::Text(text) | Value::Word(text) => {
+                    Ok(Value::Text(Discipline::parse(text)?.to_string()))
+                }
+                _ => Err(wanted()),
+            },
             Self::Trigger => match value {
                 Value::Number(_) | Value::Quantity(_, Dimension::Size) => Ok(value.clone()),
                 value => match flag(value) {
@@ -305,7 +317,7 @@ impl Kind {
                 };
                 names.iter().zip(&parts).map(part).collect::<Option<_>>().map(Value::Record)
             }
-            Self::Ports | Self::Text(_) => Some(Value::Text(text.to_owned())),
+            Self::Ports | Self::Text(_) | Self::Discipline => Some(Value::Text(text.to_owned())),
             Self::Trigger | Self::Record(_) => None,
             _ if text == "max" => Some(Value::word("max")),
             _ => number(text).map(Value::Number),

@@ -129,6 +129,8 @@ pub enum Kind {
     Ports,
     /// Free text of at most this many bytes.
     Text(u16),
+    /// A queueing discipline and its parameters: `fq limit 20000`.
+    Discipline,
     /// Writing it does something and leaves no state.
     Trigger,
     /// One of several forms, each with named parts that are settings of their own: resolved part by

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use transaction::Target;
+
 use super::*;
 
 mod against_dumps;
@@ -122,6 +124,25 @@ fn every_entry_is_documented() {
         }
     }
     none(complaints);
+}
+
+#[test]
+fn what_devices_have_can_be_reached() {
+    let places = catalogue().settings().flat_map(|setting| &setting.places);
+    let targets: Vec<Target> = places
+        .filter_map(|place| match &place.at {
+            At::Ethtool(attribute) => {
+                Some(Target::Ethtool { device: "eth0".into(), attribute: attribute.clone() })
+            }
+            At::Link(attribute) => {
+                Some(Target::Link { device: "eth0".into(), attribute: attribute.clone() })
+            }
+            _ => None,
+        })
+        .collect();
+    assert!(targets.len() > 15);
+    let unknown = targets.iter().filter(|target| !transaction::network::is_known(target));
+    none(unknown.map(ToString::to_string).collect());
 }
 
 #[test]

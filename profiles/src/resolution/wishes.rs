@@ -505,6 +505,10 @@ fn modules(setting: &Setting, goal: &Goal) -> Vec<String> {
     let mut modules = setting.modules.clone();
     if let Goal::Exactly(value) = goal {
         let words = listed(value).into_iter().map(|word| match word {
+            // Behind its kind stand a discipline's parameters.
+            Value::Text(text) if setting.kind == Kind::Discipline => {
+                text.split(' ').next().unwrap_or_default().to_owned()
+            }
             Value::Text(text) => text,
             other => other.to_string(),
         });

@@ -17,8 +17,8 @@ use crate::engine::{
 use crate::journal::{Begin, Directory, JournalError, LockError, Summary};
 use crate::plan::{MAX_BYTES, Plan, Target};
 use crate::sandbox::{Confined, Launch};
-use crate::store::{Store, StoreError};
-use crate::sys::{Files, Machine, Tasks};
+use crate::store::StoreError;
+use crate::sys::{Kernel, Machine, Tasks};
 use crate::{Engine, Unrecovered};
 
 /// The longest line, in bytes.
@@ -165,8 +165,8 @@ impl Agent {
                 names: names.iter().map(|path| list(path)).collect(),
             }),
             Question::Read(targets) => {
-                let mut files = Files::of_kernel();
-                Ok(Reply::Read(files.read_all(targets)))
+                let mut kernel = Kernel::running();
+                Ok(Reply::Read(kernel.read_for_plan(targets)))
             }
             Question::Load(modules) => Ok(Reply::NotLoaded(
                 modules
@@ -223,7 +223,7 @@ impl Agent {
                     // A kernel that was tuned badly may start no process any more. The way back, which was
                     // checked when it was written down, is more than the fence around it.
                     Err(EngineError::Store(StoreError::Writer(_))) => {
-                        engine.rollback(number, &mut Files::of_kernel(), drifted)?
+                        engine.rollback(number, &mut Kernel::running(), drifted)?
                     }
                     undone => undone?,
                 };

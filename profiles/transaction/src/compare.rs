@@ -38,6 +38,9 @@ pub enum Compare {
         /// What is written behind the first word to be rid of the line: `rbps=max wbps=max`.
         unset: String,
     },
+    /// A word, and pairs of a name and a value behind it: `fq handle 8001: limit 10000 …`. Holds if the
+    /// word is the one that was written, and every pair that was written is among them.
+    Pairs,
     /// What was there before: some kernels take the write and ignore it.
     Ignored,
     /// Nothing: it cannot be read.
@@ -116,6 +119,7 @@ impl Compare {
                     (false, _) => Verdict::Differs,
                 };
             }
+            Self::Pairs => forms::has_pairs(trimmed, wanted),
             Self::WriteOnly => true,
         };
         if holds { Verdict::Holds } else { Verdict::Differs }
@@ -132,6 +136,7 @@ impl Compare {
             | Self::Hex
             | Self::Cpus(_)
             | Self::Rounded(_)
+            | Self::Pairs
             | Self::Ignored => Some(trimmed.to_owned()),
             Self::Blanks => Some(trimmed.split_ascii_whitespace().collect::<Vec<_>>().join(" ")),
             Self::Bracketed => forms::enclosed(trimmed, '[', ']').map(str::to_owned),

@@ -2,7 +2,7 @@
 //!
 //! A [`Plan`](plan::Plan) says what is to be written where, in which order, how it reads back and how it
 //! is undone. An [`Engine`](engine::Engine) applies it to a [`Store`](store::Store), which is the kernel
-//! ([`sys::Files`]) or a model of one, and keeps a [`Journal`](journal::Journal) of it. The engine takes
+//! ([`sys::Kernel`]) or a model of one, and keeps a [`Journal`](journal::Journal) of it. The engine takes
 //! nothing on trust: a write that fails may have changed something, one that succeeds may be void, and
 //! only what is read at the end counts.
 //!
@@ -58,6 +58,7 @@ pub mod compare;
 pub mod engine;
 pub mod glob;
 pub mod journal;
+pub mod network;
 pub mod plan;
 pub mod sandbox;
 pub mod store;
@@ -68,4 +69,4 @@ pub use engine::{Drifted, Engine, Unrecovered};
 pub use journal::Directory;
 pub use plan::{Plan, Step, Target};
 pub use store::{Store, StoreError};
-pub use sys::{Files, Machine};
+pub use sys::{Files, Kernel, Machine, Network};

@@ -136,6 +136,15 @@ pub enum StoreError {
     /// The kernel refused.
     #[error("the kernel says: {}", io::Error::from_raw_os_error(*.0))]
     Kernel(i32),
+    /// The kernel refused, in its own words.
+    #[error("the kernel says: {} ({})", .1, io::Error::from_raw_os_error(*.0))]
+    Said(i32, String),
+    /// The kernel answers over netlink, and the answer is none.
+    #[error("asked over netlink, the kernel gives no answer: {0}")]
+    Netlink(String),
+    /// It is not there to be set, and why: the driver has no such thing, or it could not be put back.
+    #[error("{0}")]
+    Unsupported(String),
     /// Only part of the value was taken.
     #[error("the kernel took {taken} of {bytes} bytes")]
     Short {

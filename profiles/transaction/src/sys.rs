@@ -1,11 +1,16 @@
-//! The kernel: its files, and which boot of which kernel this is.
+//! The kernel: its files, its network devices, and which boot of which kernel this is.
 
 mod containers;
 mod files;
 mod huge;
+mod kernel;
+mod netlink;
+mod network;
 mod tasks;
 
 pub use files::Files;
+pub use kernel::Kernel;
+pub use network::Network;
 pub use tasks::Tasks;
 
 use std::{fs, io};

@@ -31,6 +31,15 @@ fn values_are_written_in_the_units_of_their_files() {
 }
 
 #[test]
+fn a_discipline_is_written_in_one_form() {
+    let text = |text: &str| written("net.device.qdisc", Value::Text(text.to_owned()));
+    assert_eq!(written("net.device.qdisc", Value::word("fq")).unwrap(), "fq");
+    assert_eq!(text("fq maxrate 1Gbit/s limit 9").unwrap(), "fq limit 9 maxrate 1000000000bit");
+    assert!(text("htb").unwrap_err().contains("`htb` cannot be set here; fq, fq_codel"));
+    assert!(text("fq target 5ms").unwrap_err().contains("`fq` has nothing called `target`"));
+}
+
+#[test]
 fn what_does_not_fit_is_told() {
     let told = |name, value| written(name, value).unwrap_err();
     let odd = told("vm.min_free_kbytes", Value::bytes(1500));

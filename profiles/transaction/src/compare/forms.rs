@@ -55,3 +55,16 @@ pub(super) fn line_has(reading: &str, wanted: &str, unset: &str) -> bool {
             .all(|word| line.split_ascii_whitespace().any(|other| other == word))
     })
 }
+
+/// Whether a reading begins with the word that `wanted` begins with, and has all its pairs.
+pub(super) fn has_pairs(reading: &str, wanted: &str) -> bool {
+    let split =
+        |text: &str| -> Vec<String> { text.split_ascii_whitespace().map(str::to_owned).collect() };
+    let (reading, wanted) = (split(reading), split(wanted));
+    match (reading.split_first(), wanted.split_first()) {
+        (Some((is, has)), Some((kind, pairs))) => {
+            is == kind && pairs.chunks(2).all(|pair| has.chunks(2).any(|own| own == pair))
+        }
+        _ => false,
+    }
+}

@@ -9,6 +9,7 @@ use super::step::{Class, How, Step};
 use super::target::Target;
 use super::{MAX_BYTES, MAX_PATH, MAX_STEPS, MAX_TEXT, MAX_VALUE, Plan, VERSION};
 use crate::compare::Compare;
+use crate::network::{self, Discipline, DisciplineError};
 
 /// Why a plan is refused. Nothing was written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -57,6 +58,22 @@ pub enum PlanError {
         setting: String,
         /// What is wrong with it.
         fault: ValueFault,
+    },
+    /// No queueing discipline.
+    #[error("{setting}: {fault}")]
+    Discipline {
+        /// Which setting.
+        setting: String,
+        /// What is wrong with it.
+        fault: DisciplineError,
+    },
+    /// A network device that there cannot be, or something that none has.
+    #[error("{setting} is about {target}, and no network device is called so or has that")]
+    Device {
+        /// Which setting.
+        setting: String,
+        /// What it is about.
+        target: String,
     },
     /// One target, two values.
     #[error(
@@ -182,6 +199,12 @@ fn check_step(step: &Step) -> Result<(), PlanError> {
     check_text(setting, "the profile", &step.origin.profile)?;
     check_target(setting, &step.target)?;
     check_value(setting, &step.new)?;
+    if let Target::Link { attribute, .. } = &step.target
+        && attribute == "qdisc"
+    {
+        let fault = |fault| PlanError::Discipline { setting: setting.clone(), fault };
+        Discipline::parse(&step.new).map_err(fault)?;
+    }
     if let Some(old) = &step.old
         && old.len() > MAX_VALUE
     {
@@ -256,7 +279,14 @@ pub(crate) fn check_target(setting: &str, target: &Target) -> Result<(), PlanErr
         setting: setting.to_owned(),
         path: target.texts().concat().chars().take(100).collect(),
         fault,
-    })
+    })?;
+    match target {
+        Target::Link { .. } | Target::Ethtool { .. } if !network::is_known(target) => {
+            let target = target.to_string().chars().take(100).collect();
+            Err(PlanError::Device { setting: setting.to_owned(), target })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Checks a path that a plan names: absolute, tidy, and below one of the [roots](super::ROOTS).

@@ -12,7 +12,7 @@ use super::message::{self, Ready, Reply, Request, Task, receive, send};
 use super::seccomp;
 use crate::plan::{Reach, Target, check_path};
 use crate::store::{Change, Changed, Confinement, Store, StoreError};
-use crate::sys::Files;
+use crate::sys::{Files, Kernel};
 
 /// Does the parent's requests until it closes the pipe.
 pub(super) fn run() -> ExitCode {
@@ -28,8 +28,8 @@ fn serve() -> io::Result<()> {
     std::env::set_current_dir("/")?;
     let (mut from, mut to) = (io::stdin().lock(), io::stdout().lock());
     let Some(task) = receive::<Task>(&mut from)? else { return Ok(()) };
-    let mut files = task.base.map_or_else(Files::of_kernel, Files::beneath);
-    let (ready, _held): (Ready, Vec<(File, bool)>) = match confine(&mut files, &task.reach) {
+    let mut kernel = task.base.map_or_else(Kernel::running, Kernel::beneath);
+    let (ready, _held): (Ready, Vec<(File, bool)>) = match confine(&mut kernel, &task.reach) {
         Ok((confinement, held)) => (Ok(confinement), held),
         Err(error) => (Err(error), Vec::new()),
     };
@@ -38,10 +38,12 @@ fn serve() -> io::Result<()> {
     while goes_on && let Some(request) = receive(&mut from)? {
         let reply = match request {
             Request::Read(numbers) => {
-                Reply::Read(numbers.iter().map(|at| read(&mut files, &task.reach, *at)).collect())
+                Reply::Read(numbers.iter().map(|at| read(&mut kernel, &task.reach, *at)).collect())
             }
-            Request::Change(changes) => Reply::Changed(change(&mut files, &task.reach, changes)),
-            Request::Write(at, value) => Reply::Written(write(&mut files, &task.reach, at, &value)),
+            Request::Change(changes) => Reply::Changed(change(&mut kernel, &task.reach, changes)),
+            Request::Write(at, value) => {
+                Reply::Written(write(&mut kernel, &task.reach, at, &value))
+            }
         };
         send(&mut to, &reply)?;
     }
@@ -52,19 +54,19 @@ fn target(reach: &[Reach], at: u32) -> Result<&Reach, StoreError> {
     usize::try_from(at).ok().and_then(|at| reach.get(at)).ok_or(StoreError::OutOfReach)
 }
 
-fn read(files: &mut Files, reach: &[Reach], at: u32) -> Result<String, StoreError> {
-    files.read(&target(reach, at)?.target)
+fn read(kernel: &mut Kernel, reach: &[Reach], at: u32) -> Result<String, StoreError> {
+    kernel.read(&target(reach, at)?.target)
 }
 
-fn write(files: &mut Files, reach: &[Reach], at: u32, value: &str) -> Result<(), StoreError> {
+fn write(kernel: &mut Kernel, reach: &[Reach], at: u32, value: &str) -> Result<(), StoreError> {
     let reach = target(reach, at)?;
     if !reach.write {
         return Err(StoreError::OutOfReach);
     }
-    files.write(&reach.target, value)
+    kernel.write(&reach.target, value)
 }
 
-fn change(files: &mut Files, reach: &[Reach], changes: Vec<message::Change>) -> Vec<Changed> {
+fn change(kernel: &mut Kernel, reach: &[Reach], changes: Vec<message::Change>) -> Vec<Changed> {
     let mut named = Vec::with_capacity(changes.len());
     for message::Change { at, value, compare, before } in changes {
         match target(reach, at) {
@@ -78,32 +80,40 @@ fn change(files: &mut Files, reach: &[Reach], changes: Vec<message::Change>) -> 
             }
         }
     }
-    files.change_all(&named)
+    kernel.change_all(&named)
 }
 
-/// Gives up everything but these files. What must be opened otherwise is open by then.
+/// Gives up everything but these files and sockets. What must be opened otherwise is open by then.
 ///
 /// As long as a file is open, a name below `/proc/sys` leads to the same inode, which is what Landlock's
-/// rules are about: `files` keeps those that can be read, what it returns is the others.
+/// rules are about: the kernel's files keep those that can be read, what it returns is the others.
 fn confine(
-    files: &mut Files,
+    kernel: &mut Kernel,
     reach: &[Reach],
 ) -> Result<(Confinement, Vec<(File, bool)>), StoreError> {
     raise_limit();
     let mut held = Vec::new();
     for Reach { target, write, appears } in reach {
-        let Target::File(path) = target else { return Err(StoreError::OutOfReach) };
+        if !kernel.reaches(target) {
+            return Err(StoreError::OutOfReach);
+        }
+        // What is no file goes by what is open from here on.
+        let Target::File(path) = target else {
+            kernel.open_for(target)?;
+            continue;
+        };
         check_path(path).map_err(|_| StoreError::OutOfReach)?;
-        if !appears && files.keep(path).is_ok() {
+        if !appears && kernel.files().keep(path).is_ok() {
             continue;
         }
-        match open(files, path, *appears) {
+        match open(kernel.files(), path, *appears) {
             Ok(file) => held.push((file, *write)),
             // Reading it will say so.
             Err(StoreError::Absent | StoreError::NotMounted(_)) => {}
             Err(error) => return Err(error),
         }
     }
+    let files = kernel.files();
     let kept = reach.iter().filter_map(|reach| {
         let Target::File(path) = &reach.target else { return None };
         Some((files.kept(path)?, reach.write))

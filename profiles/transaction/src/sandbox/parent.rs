@@ -10,7 +10,7 @@ use super::HIDDEN_ARGUMENT;
 use super::message::{self, Ready, Reply, Request, Task, receive, send};
 use crate::plan::{Reach, Target};
 use crate::store::{Change, Changed, Confinement, Store, StoreError};
-use crate::sys::Files;
+use crate::sys::Kernel;
 
 /// How many settings are read or changed at once: bounds what one answer can hold.
 const BATCH: usize = 256;
@@ -36,8 +36,8 @@ impl Default for Launch {
 pub struct Confined {
     launch: Launch,
     base: Option<PathBuf>,
-    /// For what is only looked at: which names are the same.
-    files: Files,
+    /// For what is only looked at: what there can be, and which names are the same.
+    kernel: Kernel,
     reach: Vec<Reach>,
     numbers: HashMap<Target, u32>,
     child: Option<Running>,
@@ -65,7 +65,7 @@ impl Confined {
     fn new(launch: Launch, base: Option<PathBuf>) -> Self {
         Self {
             launch,
-            files: base.as_ref().map_or_else(Files::of_kernel, Files::beneath),
+            kernel: base.as_ref().map_or_else(Kernel::running, Kernel::beneath),
             base,
             reach: Vec::new(),
             numbers: HashMap::new(),
@@ -181,7 +181,7 @@ impl Drop for Running {
 
 impl Store for Confined {
     fn reaches(&self, target: &Target) -> bool {
-        matches!(target, Target::File(_))
+        self.kernel.reaches(target)
     }
 
     fn prepare(&mut self, reach: &[Reach]) -> Result<(), StoreError> {
@@ -221,7 +221,7 @@ impl Store for Confined {
     }
 
     fn canonical(&mut self, target: &Target) -> Result<Target, StoreError> {
-        self.files.canonical(target)
+        self.kernel.canonical(target)
     }
 
     fn confinement(&self) -> Option<Confinement> {
