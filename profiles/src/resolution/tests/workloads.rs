@@ -66,7 +66,7 @@ fn what_a_workload_cannot_have_is_told() {
     assert!(told("oom_score_adjust = -1000").contains("from -999"));
     assert!(told("memory { hihg = 1GiB }").contains("did you mean `memory.high`?"));
     assert!(told("io = best-effort 9").contains("level from 0 to 7"));
-    assert!(told("match image \"db\"").contains("are known by"));
+    assert!(told("huge_pages = always").contains("takes `collapse`"));
     assert!(told("start [\"postgres\"]").contains("cluster file"));
     let (_, guarded) =
         workloads("profile p { workload w { sched = fifo 10 } } guard p { confirm within 9s }");
