@@ -146,7 +146,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn hostile_answers_do_no_harm(at in 0_usize..400, to in any::<u8>(), cut in 0_usize..400) {
+        fn no_answer_panics(at in 0_usize..400, to in any::<u8>(), cut in 0_usize..400) {
             let mut bytes = answer();
             let (at, cut) = (at % bytes.len(), cut % bytes.len());
             bytes[at] = to;

@@ -53,15 +53,27 @@ impl Kernel {
         let default = self.files.read(&Target::file(DEFAULT_QDISC)).ok();
         let mut readings = self.read_all(targets);
         for (target, reading) in targets.iter().zip(&mut readings) {
-            if let (Target::Link { attribute, .. }, Some(default), Ok(text)) =
-                (target, &default, &*reading)
-                && attribute == "qdisc"
-                && let Err(why) = queueing::comes_back(text, default)
-            {
-                *reading = Err(StoreError::Unsupported(why));
+            let Ok(text) = &*reading else { continue };
+            if let Err(why) = self.can_be_changed(target, text, default.as_deref()) {
+                *reading = Err(why);
             }
         }
         readings
+    }
+
+    fn can_be_changed(
+        &mut self,
+        target: &Target,
+        reading: &str,
+        default: Option<&str>,
+    ) -> Result<(), StoreError> {
+        match (target, default) {
+            (Target::Link { attribute, .. }, Some(default)) if attribute == "qdisc" => {
+                queueing::comes_back(reading, default).map_err(StoreError::Unsupported)
+            }
+            (Target::Ethtool { .. }, _) => self.network()?.can_be_changed(target),
+            _ => Ok(()),
+        }
     }
 
     fn network(&mut self) -> Result<&mut Network, StoreError> {

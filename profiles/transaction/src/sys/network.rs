@@ -36,6 +36,21 @@ impl Network {
         Ok(Self { route: Socket::open(To::Route)?, ethtool: Ethtool::open() })
     }
 
+    /// Whether a driver has a way to set what it tells. Nothing is changed by asking: the kernel looks for
+    /// that way before it looks at what is to be set, and nothing is.
+    pub(super) fn can_be_changed(&mut self, target: &Target) -> Result<(), StoreError> {
+        let (device, meant) = meant(target)?;
+        let Meant::Number(number) = meant else { return Ok(()) };
+        let what = attribute(target);
+        match self.ethtool()?.set(number.set, device, what, Attributes::default()) {
+            Err(StoreError::Unsupported(_)) => Err(StoreError::Unsupported(format!(
+                "the driver of {device} tells {what}, and lets nobody change it"
+            ))),
+            // Whoever may not change anything may still make a plan.
+            _ => Ok(()),
+        }
+    }
+
     fn link(&mut self, device: &str) -> Result<link::Link, StoreError> {
         let answer = self.route.ask(&Request::one(link::GET, link::named(device)));
         let answer = answer.map_err(|error| refused(error, "the network device", device))?;

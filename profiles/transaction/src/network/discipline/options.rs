@@ -116,7 +116,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_end(
+        fn no_bytes_panic(
             kind in proptest::sample::select(KINDS),
             bytes in proptest::collection::vec(any::<u8>(), 0..200),
         ) {
