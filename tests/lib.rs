@@ -8,6 +8,7 @@
     reason = "a scenario ends where something does not work"
 )]
 
+pub mod figures;
 pub mod kernels;
 mod programs;
 mod random;

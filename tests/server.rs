@@ -46,6 +46,10 @@ pub struct Setup {
     /// Whether QEMU takes the memory at once, as a real server has it, or page by page when it is first
     /// touched, which costs whoever touches it.
     pub preallocated: bool,
+    /// Further arguments for QEMU: disks.
+    pub qemu_args: Vec<String>,
+    /// Files and folders of this machine that the server has, too.
+    pub files: Vec<GuestFile>,
 }
 
 impl Default for Setup {
@@ -59,6 +63,8 @@ impl Default for Setup {
             words: "",
             modules: &[],
             preallocated: false,
+            qemu_args: Vec::new(),
+            files: Vec::new(),
         }
     }
 }
@@ -81,6 +87,12 @@ impl Server {
         let programs = programs();
         let mut qemu_args = setup.qemu.arguments();
         qemu_args.extend(setup.preallocated.then(|| "-mem-prealloc".to_owned()));
+        qemu_args.extend(setup.qemu_args.iter().cloned());
+        let command = GuestFile {
+            guest: "/usr/bin/partitiond".into(),
+            host: programs.partitiond.clone(),
+            mode: Some(0o755),
+        };
         let spec = RigSpec {
             name: unique_name(),
             topology: setup.topology,
@@ -92,11 +104,7 @@ impl Server {
                 .chain(setup.modules)
                 .map(|module| (*module).to_owned())
                 .collect(),
-            files: vec![GuestFile {
-                guest: "/usr/bin/partitiond".into(),
-                host: programs.partitiond.clone(),
-                mode: Some(0o755),
-            }],
+            files: setup.files.iter().cloned().chain([command]).collect(),
             archives: vec![archive],
             cpu_model: RigSpec::CPU_MODEL.to_owned(),
             qemu_args,

@@ -14,7 +14,6 @@
 mod cargo;
 mod channel;
 mod document;
-mod figures;
 mod interrupts;
 mod machine;
 mod parallel;
@@ -30,7 +29,7 @@ use std::time::Instant;
 use boot::units::Bytes;
 use rig::qemu::{self, Qemu, QemuVersion};
 use rig::{Topology, provide};
-use scenarios::{Server, Setup, scenario};
+use scenarios::{Server, Setup, figures, scenario};
 
 /// The image that partitions boot: the kernel is the host's own.
 const IMAGE: &str = "linux-6.12-cloud";

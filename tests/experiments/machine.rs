@@ -1,0 +1,104 @@
+//! The machine that is tuned: its disk, and its way to another one.
+
+use std::path::{Path, PathBuf};
+
+use boot::units::Bytes;
+use rig::{GuestFile, Topology, provide};
+use scenarios::{Server, Setup, programs};
+
+/// Modules that experiments need: links, congestion control, disks and their schedulers, swap.
+const MODULES: [&str; 9] = [
+    "virtio_blk",
+    "veth",
+    "sch_netem",
+    "sch_fq",
+    "tcp_bbr",
+    "bfq",
+    "mq_deadline",
+    "zram",
+    // Eight requests at a time, of 4 ms each, whoever asks.
+    "null_blk gb=1 nr_devices=1 submit_queues=2 hw_queue_depth=4 irqmode=2 completion_nsec=4000000",
+];
+
+/// A machine with a slow disk, `/dev/vda`: a small volume of a cloud, of 200 requests and 50 MB a second.
+/// `files` is a folder for the disk's contents.
+pub fn start(files: &Path) -> Server {
+    let disk = files.join("disk");
+    let file = std::fs::File::create(&disk).expect("a file for the disk");
+    file.set_len(2 << 30).expect("room for the disk");
+    let cache = provide::cache_dir().expect("a place for the cache");
+    let tools = provide::tools("tools-experiments", &["iproute2", "e2fsprogs"], &cache, &());
+    let tools = tools.expect("tools of Debian");
+    Server::start(&Setup {
+        images: &[],
+        topology: Topology::flat(4),
+        memory: Bytes::gib(2),
+        modules: &MODULES,
+        qemu_args: vec![
+            "-drive".to_owned(),
+            format!(
+                "if=none,id=slow,format=raw,cache=unsafe,file={},throttling.iops-total=200,\
+                 throttling.bps-total=50000000",
+                disk.display()
+            ),
+            "-device".to_owned(),
+            "virtio-blk-pci,drive=slow".to_owned(),
+        ],
+        files: of_tools(&tools).into_iter().chain(loads()).collect(),
+        ..Setup::default()
+    })
+}
+
+/// The loads under the names by which profiles know them.
+fn loads() -> impl Iterator<Item = GuestFile> {
+    let names = ["load", "hog", "waker"].into_iter();
+    names.map(|name| file(&format!("/usr/bin/{name}"), programs().load.clone()))
+}
+
+fn of_tools(root: &Path) -> Vec<GuestFile> {
+    let libraries = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64"];
+    let programs = ["/bin/ip", "/sbin/tc", "/sbin/mke2fs", "/etc/mke2fs.conf"];
+    let all = libraries.iter().chain(&programs);
+    let there = |path: &&&str| root.join(path.trim_start_matches('/')).exists();
+    all.filter(there).map(|path| file(path, root.join(path.trim_start_matches('/')))).collect()
+}
+
+fn file(guest: &str, host: PathBuf) -> GuestFile {
+    GuestFile { guest: guest.into(), host, mode: None }
+}
+
+/// Makes the namespaces `way` and `far`: this machine has a link to the first, and the first to the second,
+/// so that what the way does to packets is none of this machine's business. Packets are sent as they are on
+/// the wire, not put together.
+pub fn connect(server: &Server) {
+    server.sh("ip() { /bin/ip \"$@\"; }  # and not busybox's
+        set -e
+        ip netns add way; ip netns add far
+        ip link add here type veth peer name near netns way
+        ip link add there netns way type veth peer name end netns far
+        ip addr add 10.0.1.1/24 dev here
+        ip -n way addr add 10.0.1.2/24 dev near
+        ip -n way addr add 10.0.2.2/24 dev there
+        ip -n far addr add 10.0.2.1/24 dev end
+        ip link set here up gso_max_segs 1
+        ip -n way link set near up gso_max_segs 1
+        ip -n way link set there up gso_max_segs 1
+        ip -n far link set end up gso_max_segs 1
+        ip -n far link set lo up
+        ip route add 10.0.2.0/24 via 10.0.1.2
+        ip -n far route add 10.0.1.0/24 via 10.0.2.2
+        ip netns exec way sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'");
+}
+
+/// What the way does to packets: `netem` to the far side, and back.
+pub fn way(server: &Server, there: &str, back: &str) {
+    server.sh(&format!(
+        "/sbin/tc -n way qdisc replace dev there root netem {there} && \
+         /sbin/tc -n way qdisc replace dev near root netem {back}"
+    ));
+}
+
+/// Runs a load; both sides have forgotten what they knew of each other.
+pub fn over_the_way(server: &Server, load: &str) -> String {
+    server.sh(&format!("/bin/ip tcp_metrics flush; /bin/ip -n far tcp_metrics flush; load {load}"))
+}
