@@ -9,7 +9,8 @@ STATIC := RUSTFLAGS="-C target-feature=+crt-static"
 # Scenarios boot QEMU machines of four CPUs: one at a time.
 SERIAL := -- --test-threads=1
 # Scenarios that take too long for every change. All are run, whichever fails.
-SOAKS := --no-fail-fast --test soak_pairs --test soak_kills --test host_kernel_starts_cpus --test kernels
+SOAKS := --no-fail-fast --test soak_pairs --test soak_kills --test host_kernel_starts_cpus --test kernels \
+	--test profiles
 # Seconds that each fuzz target runs.
 FUZZ ?= 60
 # How often `make bench` takes each time.

@@ -1,5 +1,6 @@
 //! A virtual server with `partitiond` in it.
 
+mod debian;
 mod kill;
 mod lives;
 mod store;
@@ -31,6 +32,10 @@ const LAST_LOOK: Duration = Duration::from_secs(20);
 pub struct Setup {
     /// The definition whose kernel plays the host's.
     pub host: &'static str,
+    /// Another kernel for the host: a Debian package and its suite.
+    pub kernel: Option<(&'static str, &'static str)>,
+    /// More devices, as arguments of QEMU.
+    pub devices: &'static [&'static str],
     /// The definitions whose images are in the server's store, under their own names.
     pub images: &'static [&'static str],
     /// CPUs, sockets, nodes.
@@ -43,11 +48,15 @@ pub struct Setup {
     pub words: &'static str,
     /// Modules that the host has loaded besides those that it always has.
     pub modules: &'static [&'static str],
+    /// Packages of Debian that it has, with all that they need. Their scripts have not run.
+    pub packages: &'static [&'static str],
+    /// Bytes of an empty disk, `/dev/vda`; none where that is 0. Its module is `virtio_blk`.
+    pub disk: Bytes,
+    /// Further words for the disk in QEMU, such as how slow it is: `,KEY=VALUE…`.
+    pub disk_words: &'static str,
     /// Whether QEMU takes the memory at once, as a real server has it, or page by page when it is first
     /// touched, which costs whoever touches it.
     pub preallocated: bool,
-    /// Further arguments for QEMU: disks.
-    pub qemu_args: Vec<String>,
     /// Files and folders of this machine that the server has, too.
     pub files: Vec<GuestFile>,
 }
@@ -56,14 +65,18 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             host: "linux-6.12-cloud",
+            kernel: None,
+            devices: &[],
             images: &["linux-6.1-cloud", "linux-6.12-rt"],
             topology: Topology::flat(4),
             memory: Bytes::gib(4),
             qemu: QemuVersion::V10,
             words: "",
             modules: &[],
+            packages: &[],
+            disk: Bytes::mib(0),
+            disk_words: "",
             preallocated: false,
-            qemu_args: Vec::new(),
             files: Vec::new(),
         }
     }
@@ -72,6 +85,8 @@ impl Default for Setup {
 /// A running server. It ends with this value.
 pub struct Server {
     rig: Rig,
+    /// What its disk holds; gone with it.
+    _disk: Option<tempfile::NamedTempFile>,
 }
 
 impl Server {
@@ -80,14 +95,26 @@ impl Server {
         let cache = provide::cache_dir().expect("a place for the cache");
         let quiet = ();
         let names = setup.images;
-        let archive = store::archive(names, &cache);
-        let (package, suite) = debian(setup.host);
+        let mut archives = vec![store::archive(names, &cache)];
+        if !setup.packages.is_empty() {
+            archives.push(debian::archive(setup.packages, &cache));
+        }
+        let (package, suite) = match setup.kernel {
+            Some((package, suite)) => (package.to_owned(), suite.to_owned()),
+            None => kernel_package(setup.host),
+        };
         let kernel = provide::kernel(&package, &suite, &cache, &quiet).expect("the host's kernel");
         let qemu = qemu::provide(&setup.qemu, &cache, &quiet).expect("QEMU");
         let programs = programs();
         let mut qemu_args = setup.qemu.arguments();
+        qemu_args.extend(setup.devices.iter().map(|argument| (*argument).to_owned()));
         qemu_args.extend(setup.preallocated.then(|| "-mem-prealloc".to_owned()));
-        qemu_args.extend(setup.qemu_args.iter().cloned());
+        let disk = (setup.disk > Bytes::mib(0)).then(|| disk(setup.disk));
+        if let Some(disk) = &disk {
+            let (file, words) = (disk.path().display(), setup.disk_words);
+            let drive = format!("file={file},if=virtio,format=raw{words}");
+            qemu_args.extend(["-drive".to_owned(), drive]);
+        }
         let command = GuestFile {
             guest: "/usr/bin/partitiond".into(),
             host: programs.partitiond.clone(),
@@ -105,7 +132,7 @@ impl Server {
                 .map(|module| (*module).to_owned())
                 .collect(),
             files: setup.files.iter().cloned().chain([command]).collect(),
-            archives: vec![archive],
+            archives,
             cpu_model: RigSpec::CPU_MODEL.to_owned(),
             qemu_args,
             qemu,
@@ -118,7 +145,7 @@ impl Server {
             crate::retry::examine(&error);
             panic!("the server does not start: {error}");
         });
-        let server = Self { rig };
+        let server = Self { rig, _disk: disk };
         server.bind_interrupts();
         server
     }
@@ -212,8 +239,15 @@ impl Server {
     }
 }
 
+/// An empty disk: what is never written takes no room.
+fn disk(size: Bytes) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.as_file().set_len(size.0).expect("its size");
+    file
+}
+
 /// The package and suite of a shipped definition.
-fn debian(name: &str) -> (String, String) {
+fn kernel_package(name: &str) -> (String, String) {
     match definition(name).kernel {
         KernelSource::Debian { package, suite: Some(suite) } => (package, suite),
         other => panic!("{name} is no package of a suite: {other:?}"),

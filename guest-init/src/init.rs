@@ -100,6 +100,10 @@ fn directory() -> std::path::PathBuf {
 
 /// Loads one module and what it needs.
 pub(crate) fn load_module(name: &str) -> Result<(), String> {
+    // Loaded, or built in.
+    if Path::new("/sys/module").join(name.replace('-', "_")).exists() {
+        return Ok(());
+    }
     let mut warnings = Vec::new();
     load_modules(&[name.to_owned()], &mut warnings);
     match warnings.into_iter().next() {

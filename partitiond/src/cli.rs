@@ -69,6 +69,11 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         _ => {}
     }
     let context = Context::new(line.global);
+    if context.sarif() && !matches!(line.command, Command::Profile(table::Profile::Check { .. })) {
+        let failure = Failure::with_status(exit::USAGE, "`--format sarif` is for `profile check`");
+        context.report(&failure.hint("`--format json` is there for every command"));
+        return ExitCode::from(exit::USAGE);
+    }
     match dispatch(&context, line.command) {
         Ok(()) => ExitCode::from(exit::OK),
         Err(failure) => {

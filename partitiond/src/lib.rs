@@ -11,6 +11,7 @@ pub mod host;
 pub mod inventory;
 pub mod keeper;
 pub mod ledger;
+pub mod lsp;
 pub mod paths;
 pub mod placement;
 pub mod plan;

@@ -41,7 +41,7 @@ pub use dump::{Dump, DumpError, Key, Stage, Tried, dump, dumps};
 pub use form::FormError;
 pub use kernel::{Flavour, Kernel, KernelError, Presence};
 pub use load::{Area, LoadError};
-pub use matrix::{Member, matrix};
+pub use matrix::{Member, kernels, matrix};
 pub use noise::{Noise, matches};
 pub use place::{Absent, Access, At, Place};
 pub use setting::{

@@ -1,11 +1,12 @@
 //! What an operator is told about a script: one type for every step, from lexer to plan.
 //!
 //! A [`Diagnostic`] is data: places are byte offsets into files of [`Sources`], so that it can be
-//! rendered for a terminal ([`render`]), written as JSON ([`report`]), or turned into an edit.
+//! rendered for a terminal ([`render`]), written as JSON ([`report`]) or SARIF ([`sarif`]), or turned into an edit.
 
 mod code;
 pub mod render;
 pub mod report;
+pub mod sarif;
 mod source;
 
 pub use code::{Code, codes};

@@ -55,6 +55,11 @@ enum Node {
     Range(Option<Box<Expression>>, Option<Box<Expression>>),
 }
 
+/// Every function: its name, and how it is called.
+pub fn functions() -> impl Iterator<Item = (&'static str, &'static str)> {
+    function::ALL.iter().map(|(_, name, usage)| (*name, *usage))
+}
+
 impl Expression {
     /// A value that is known, as if it stood at `span`.
     pub fn value(span: Span, value: Value) -> Self {

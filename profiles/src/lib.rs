@@ -2,6 +2,9 @@
 //!
 //! - [`syntax`]: text to a lossless tree, with everything that is wrong in one run; formatting.
 //! - [`diagnostic`]: what every later step says to the operator as well, and how it is shown.
+//! - [`editor`]: what can stand at a place of a script, and what is known of what stands there.
+//! - [`explanation`]: entries of the catalogue in words.
+//! - [`matrix`]: what is wrong on which of all known kernels.
 //! - [`catalogue`]: what is known of every setting that a profile can name.
 //! - [`expression`]: values, types, and what is computed from facts.
 //! - [`resolution`]: what a profile means for one kernel on one machine.
@@ -22,9 +25,12 @@
 pub mod catalogue;
 pub mod composition;
 pub mod diagnostic;
+pub mod editor;
+pub mod explanation;
 pub mod export;
 pub mod expression;
 pub mod facts;
+pub mod findings;
 pub mod guarding;
 pub mod import;
 pub mod planning;

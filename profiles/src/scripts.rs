@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::composition::{Arguments, Library};
 use crate::diagnostic::{Diagnostic, FileId, Source, Sources};
 use crate::expression::{Expression, Found, Scope, evaluate};
-use crate::script::{Policy, Profile, Script};
-use crate::syntax::parse_expression;
+use crate::script::{Policy, Profile, Read, Script};
+use crate::syntax::{Parse, parse_expression};
 use crate::{standard, typing};
 
 /// What scripts say, and what is wrong with them whatever the kernel.
@@ -51,21 +51,62 @@ impl Scripts {
         for source in given {
             let text = source.clone();
             let file = scripts.sources.add(source);
-            scripts.own.insert(file);
-            let read = Script::read(file, text.text());
-            scripts.diagnostics.extend(read.diagnostics);
-            scripts.library.add(read.script, &mut scripts.diagnostics);
+            scripts.take(file, Script::read(file, text.text()));
         }
-        let Self { sources, library, diagnostics, .. } = &mut scripts;
-        standard::complete(library, sources, diagnostics);
-        scripts.library.check(&mut scripts.diagnostics);
-        typing::check(&scripts.library, &mut scripts.diagnostics);
-        scripts
+        scripts.complete(&mut |_| Vec::new())
+    }
+
+    /// One script that was parsed already, as the first file, and of others what it speaks of: `others` gives, for
+    /// the names of profiles that are missing, the scripts that define them, and is asked until it knows
+    /// of no more. What those say of other profiles, and their policies, counts for nothing.
+    pub fn among(
+        source: Source,
+        parse: &Parse,
+        others: &mut dyn FnMut(&BTreeSet<String>) -> Vec<Source>,
+    ) -> Self {
+        let mut scripts = Self::default();
+        let file = scripts.sources.add(source);
+        scripts.take(file, Script::of(parse));
+        scripts.complete(others)
+    }
+
+    fn take(&mut self, file: FileId, read: Read) {
+        self.own.insert(file);
+        self.diagnostics.extend(read.diagnostics);
+        self.library.add(read.script, &mut self.diagnostics);
+    }
+
+    /// Adds what is spoken of, and checks it all.
+    fn complete(mut self, others: &mut dyn FnMut(&BTreeSet<String>) -> Vec<Source>) -> Self {
+        loop {
+            let missing = self.library.missing();
+            let found = if missing.is_empty() { Vec::new() } else { others(&missing) };
+            for source in found {
+                let text = source.clone();
+                let file = self.sources.add(source);
+                let mut script = Script::read(file, text.text()).script;
+                script.policies.clear();
+                self.library.add_standard(script, &mut self.diagnostics);
+            }
+            // Ends, too, where others are given that do not define what they were asked for.
+            if missing.is_superset(&self.library.missing()) {
+                break;
+            }
+        }
+        standard::complete(&mut self.library, &mut self.sources, &mut self.diagnostics);
+        self.library.check(&mut self.diagnostics);
+        typing::check(&self.library, &mut self.diagnostics);
+        self
     }
 
     /// The files that were given.
     pub fn given(&self) -> impl Iterator<Item = &Source> {
         self.own.iter().filter_map(|file| self.sources.get(*file))
+    }
+
+    /// Whether a file is one of those that were given.
+    pub fn is_own(&self, file: FileId) -> bool {
+        self.own.contains(&file)
     }
 
     /// The profiles of the files that were given.

@@ -42,6 +42,12 @@ pub fn script(name: &Path) -> Option<Source> {
     Some(Source::new(&format!("std/{name}.ks"), text))
 }
 
+/// Whether a source is a script of this library, and not a file of the same name.
+pub fn is_standard(source: &Source) -> bool {
+    let name = source.name().strip_prefix("std/").and_then(|name| name.strip_suffix(".ks"));
+    SCRIPTS.iter().any(|(known, text)| Some(*known) == name && *text == source.text())
+}
+
 /// Adds those standard profiles that a library speaks of and does not have.
 pub fn complete(library: &mut Library, sources: &mut Sources, diagnostics: &mut Vec<Diagnostic>) {
     loop {

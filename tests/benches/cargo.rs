@@ -1,5 +1,6 @@
 //! Benchmarks of single crates, which are programs of their own.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 /// Runs cargo and gives what it printed. With static glibc the crates are those of `make programs`,
@@ -20,4 +21,11 @@ pub fn cargo(command: &str, arguments: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     text
+}
+
+/// Where [`cargo`] puts what it builds.
+pub fn built(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| concat!(env!("CARGO_MANIFEST_DIR"), "/../target").into());
+    target.join("x86_64-unknown-linux-gnu").join(name)
 }

@@ -19,6 +19,7 @@ mod machine;
 mod parallel;
 mod placement;
 mod plain;
+mod profiles;
 mod resident;
 mod start;
 mod up;
@@ -76,13 +77,15 @@ pub fn server(cpus: u32, memory_gib: u64, words: &'static str) -> Server {
 
 type Run = fn(&Bench) -> String;
 
-const BENCHMARKS: [(&str, &str, Run); 6] = [
+const BENCHMARKS: [(&str, &str, Run); 8] = [
     ("placement", "Placement", placement::run),
     ("channel", "Control channel", channel::run),
     ("start", "Start", start::run),
     ("parallel", "Starting side by side", parallel::run),
     ("interrupts", "Interrupts", interrupts::run),
     ("resident", "Memory", resident::run),
+    ("profiles", "Understanding profiles", profiles::understood),
+    ("applying", "Profiles into force", profiles::applied),
 ];
 
 fn main() {

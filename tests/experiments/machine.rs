@@ -1,14 +1,13 @@
 //! The machine that is tuned: its disk, and its way to another one.
 
-use std::path::{Path, PathBuf};
-
 use boot::units::Bytes;
-use rig::{GuestFile, Topology, provide};
+use rig::{GuestFile, Topology};
 use scenarios::{Server, Setup, programs};
 
 /// Modules that experiments need: links, congestion control, disks and their schedulers, swap.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "virtio_blk",
+    "ext4",
     "veth",
     "sch_netem",
     "sch_fq",
@@ -21,50 +20,28 @@ const MODULES: [&str; 9] = [
 ];
 
 /// A machine with a slow disk, `/dev/vda`: a small volume of a cloud, of 200 requests and 50 MB a second.
-/// `files` is a folder for the disk's contents.
-pub fn start(files: &Path) -> Server {
-    let disk = files.join("disk");
-    let file = std::fs::File::create(&disk).expect("a file for the disk");
-    file.set_len(2 << 30).expect("room for the disk");
-    let cache = provide::cache_dir().expect("a place for the cache");
-    let tools = provide::tools("tools-experiments", &["iproute2", "e2fsprogs"], &cache, &());
-    let tools = tools.expect("tools of Debian");
+pub fn start() -> Server {
     Server::start(&Setup {
         images: &[],
         topology: Topology::flat(4),
         memory: Bytes::gib(2),
         modules: &MODULES,
-        qemu_args: vec![
-            "-drive".to_owned(),
-            format!(
-                "if=none,id=slow,format=raw,cache=unsafe,file={},throttling.iops-total=200,\
-                 throttling.bps-total=50000000",
-                disk.display()
-            ),
-            "-device".to_owned(),
-            "virtio-blk-pci,drive=slow".to_owned(),
-        ],
-        files: of_tools(&tools).into_iter().chain(loads()).collect(),
+        packages: &["iproute2", "e2fsprogs"],
+        disk: Bytes::gib(2),
+        disk_words: ",cache=unsafe,throttling.iops-total=200,throttling.bps-total=50000000",
+        files: loads(),
         ..Setup::default()
     })
 }
 
 /// The loads under the names by which profiles know them.
-fn loads() -> impl Iterator<Item = GuestFile> {
-    let names = ["load", "hog", "waker"].into_iter();
-    names.map(|name| file(&format!("/usr/bin/{name}"), programs().load.clone()))
-}
-
-fn of_tools(root: &Path) -> Vec<GuestFile> {
-    let libraries = ["/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64"];
-    let programs = ["/bin/ip", "/sbin/tc", "/sbin/mke2fs", "/etc/mke2fs.conf"];
-    let all = libraries.iter().chain(&programs);
-    let there = |path: &&&str| root.join(path.trim_start_matches('/')).exists();
-    all.filter(there).map(|path| file(path, root.join(path.trim_start_matches('/')))).collect()
-}
-
-fn file(guest: &str, host: PathBuf) -> GuestFile {
-    GuestFile { guest: guest.into(), host, mode: None }
+fn loads() -> Vec<GuestFile> {
+    let file = |name| GuestFile {
+        guest: format!("/usr/bin/{name}").into(),
+        host: programs().load.clone(),
+        mode: Some(0o755),
+    };
+    ["load", "hog", "waker"].map(file).into()
 }
 
 /// Makes the namespaces `way` and `far`: this machine has a link to the first, and the first to the second,

@@ -57,8 +57,7 @@ fn main() {
     let say = |what: &str| println!("{:>5.0} s  {what}", begun.elapsed().as_secs_f64());
     let results = Mutex::new(Vec::new());
     scenario(|| {
-        let folder = tempfile::tempdir().expect("a folder for the disk");
-        let server = machine::start(folder.path());
+        let server = machine::start();
         machine::connect(&server);
         let mut done: Vec<Result> = Vec::new();
         for experiment in &ALL {

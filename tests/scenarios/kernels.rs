@@ -1,5 +1,7 @@
 //! The dumps of kernels, held against the kernels themselves.
 
+#![allow(clippy::expect_used, reason = "a scenario ends where something does not work")]
+
 use profiles::catalogue::{Catalogue, Dump, Member, matrix};
 use scenarios::kernels::{self, Try};
 use scenarios::scenario;

@@ -3,7 +3,9 @@
 #![allow(clippy::panic, reason = "a scenario ends where something does not work")]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use profiles::catalogue::{Flavour, Member, matrix};
 use scenarios::{Server, Setup, scenario};
 use serde_json::Value;
 
@@ -25,9 +27,43 @@ const STANDARD: [&str; 15] = [
     "web-front",
 ];
 
-fn start(host: &'static str) -> Server {
-    Server::start(&Setup { host, images: &[], ..Setup::default() })
+/// A disk behind each kind of driver, and a network device.
+const DEVICES: &[&str] = &[
+    "-blockdev",
+    "driver=null-co,node-name=disk,size=1073741824,read-zeroes=on",
+    "-device",
+    "virtio-blk-pci,drive=disk",
+    "-blockdev",
+    "driver=null-co,node-name=scsi,size=1073741824,read-zeroes=on",
+    "-device",
+    "virtio-scsi-pci",
+    "-device",
+    "scsi-hd,drive=scsi",
+    "-netdev",
+    "user,id=net,restrict=on",
+    "-device",
+    "virtio-net-pci,netdev=net",
+];
+
+/// A machine with a kernel of the matrix, with disks, a network device, and modules that profiles ask for.
+fn start(member: &'static Member) -> Server {
+    let server = Server::start(&Setup {
+        kernel: Some((&member.package, &member.suite)),
+        devices: DEVICES,
+        images: &[],
+        modules: &["virtio_blk", "virtio_net", "virtio_scsi", "sd_mod", "bfq", "tcp_bbr", "sch_fq"],
+        ..Setup::default()
+    });
+    server.wait_for(
+        "test -e /sys/block/vda -a -e /sys/block/sda -a -e /sys/class/net/eth0",
+        PATIENCE,
+    );
+    server.sh("mount -t debugfs none /sys/kernel/debug 2>/dev/null; true");
+    server
 }
+
+/// How long devices may take to be there.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Everything that can be read of a kernel's settings, but for what changes by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,19 +138,18 @@ const COUNTERS: [&str; 8] = [
 ];
 
 /// Applies each standard profile, verifies it and takes it back.
-fn every_standard_profile(host: &'static str, release: &str) {
-    let server = start(host);
-    assert!(server.sh("uname -r").starts_with(release));
+fn every_standard_profile(member: &'static Member) {
+    let (server, release) = (start(member), member.name());
     let (before, moving) = Settings::steady(&server);
     for profile in STANDARD {
         let apply = format!("partitiond --format json profile apply {profile} --host");
-        if profile == "realtime" && !host.ends_with("-rt") {
+        if profile == "realtime" && member.flavour != Flavour::Rt {
             // It says so itself: hard deadlines take a kernel that was made for them.
             let refused = server.try_sh(&apply);
             assert!(refused.text().contains("KS0305"), "{}", refused.text());
             continue;
         }
-        nothing_vanishes(&server, profile, release);
+        nothing_vanishes(&server, profile, &release);
         let report = server.sh(&apply);
         let report = parsed(&report);
         let written = list(&report["steps"]).filter(|step| step["outcome"] == "written").count();
@@ -141,9 +176,7 @@ fn nothing_vanishes(server: &Server, profile: &str, release: &str) {
         let own = |item: &Value| text(&item[key]).split(" of ").take(1).collect();
         list(items).map(own).collect()
     };
-    let flavour = if server.sh("uname -r").contains("rt") { "-rt" } else { "" };
-    let version = release.trim_end_matches('.');
-    let asked = plan(&format!("--kernel {version}{flavour} --cpus 4 --memory 4GiB"));
+    let asked = plan(&format!("--kernel {release} --cpus 4 --memory 4GiB"));
     let here = plan("--host");
     let mut told = names(&here["steps"], "setting");
     told.extend(names(&here["not_applicable"], "setting"));
@@ -168,31 +201,19 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
 
-#[test]
-fn every_standard_profile_on_6_12() {
-    scenario(|| every_standard_profile("linux-6.12-cloud", "6.12."));
+fn members() -> impl Iterator<Item = &'static Member> {
+    matrix().unwrap_or_else(|error| panic!("the list of kernels: {error}")).iter()
 }
 
 #[test]
-#[ignore = "soak: a minute each"]
-fn every_standard_profile_on_6_1() {
-    scenario(|| every_standard_profile("linux-6.1-cloud", "6.1."));
+fn every_standard_profile_on_one_kernel() {
+    let usual: Vec<&Member> = members().filter(|member| member.name() == "6.12-cloud").collect();
+    assert_eq!(usual.len(), 1);
+    scenario(|| every_standard_profile(usual[0]));
 }
 
 #[test]
-#[ignore = "soak: a minute each"]
-fn every_standard_profile_on_5_10() {
-    scenario(|| every_standard_profile("linux-5.10-cloud", "5.10."));
-}
-
-#[test]
-#[ignore = "soak: a minute each"]
-fn every_standard_profile_on_7_2() {
-    scenario(|| every_standard_profile("linux-7.2-cloud", "7.2."));
-}
-
-#[test]
-#[ignore = "soak: a minute each"]
-fn every_standard_profile_on_6_12_rt() {
-    scenario(|| every_standard_profile("linux-6.12-rt", "6.12."));
+#[ignore = "soak: half a minute for each kernel"]
+fn every_standard_profile_on_every_kernel() {
+    members().for_each(|member| scenario(|| every_standard_profile(member)));
 }

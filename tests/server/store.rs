@@ -10,7 +10,7 @@ use images::manifest::Digest;
 use images::store::Store;
 use rig::provide;
 
-use super::{debian, definition, in_cache};
+use super::{definition, in_cache, kernel_package};
 use crate::programs::programs;
 
 /// Where a supervisor keeps its images.
@@ -33,7 +33,7 @@ pub fn image_files(name: &str) -> ImageFiles {
     let store = Store::open(in_cache(&cache, "images")).expect("a store");
     let digest = image(name, &store, &cache);
     let manifest = store.image(&digest).expect("the image").manifest;
-    let (package, suite) = debian(name);
+    let (package, suite) = kernel_package(name);
     ImageFiles {
         vmlinuz: provide::kernel(&package, &suite, &cache, &()).expect("its package").image,
         vmlinux: store.blob_path(&manifest.kernel.vmlinux.digest),

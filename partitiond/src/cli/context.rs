@@ -38,6 +38,11 @@ impl Context {
         self.global.format == Format::Json
     }
 
+    /// Whether what is wrong with scripts is told as SARIF.
+    pub fn sarif(&self) -> bool {
+        self.global.format == Format::Sarif
+    }
+
     /// How text on standard output looks.
     pub fn out(&self) -> Style {
         self.out

@@ -8,6 +8,7 @@ mod exchange;
 mod explain;
 mod format;
 mod in_force;
+mod lsp;
 mod plan;
 mod scripts;
 mod simulate;
@@ -39,6 +40,7 @@ pub fn run(context: &Context, command: &Profile) -> Result<(), Failure> {
         Profile::Rollback { on, number, force } => in_force::rollback(context, on, *number, *force),
         Profile::Verify { on, number } => in_force::verify(context, on, *number),
         Profile::History { on } => in_force::history(context, on),
+        Profile::Lsp { .. } => lsp::run(),
         Profile::Diff { one, other, machine } => diff::run(context, one, other, machine),
         Profile::Import(wanted) => exchange::import_files(context, wanted),
         Profile::Export { file, profile, machine, output } => {

@@ -60,6 +60,8 @@ pub enum Format {
     Text,
     /// For programs.
     Json,
+    /// For code hosts and CI: SARIF 2.1.0. Only `profile check` has that.
+    Sarif,
 }
 
 /// When colours are used.

@@ -103,6 +103,10 @@ impl Kernel for Host {
 
 /// Loads a module, with whatever it needs.
 fn modprobe(module: &str) -> Result<(), String> {
+    // Loaded, or built in.
+    if std::path::Path::new("/sys/module").join(module.replace('-', "_")).exists() {
+        return Ok(());
+    }
     let output = Command::new("modprobe")
         .args(["--quiet", "--", module])
         .stdin(Stdio::null())

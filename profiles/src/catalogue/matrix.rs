@@ -47,6 +47,19 @@ pub fn matrix() -> Result<&'static [Member], LoadError> {
     Ok(MATRIX.get_or_init(|| members))
 }
 
+/// The kernels of the matrix, each with the options that its dump shows.
+///
+/// # Errors
+/// As of [`matrix`].
+pub fn kernels() -> Result<&'static [Kernel], LoadError> {
+    static KERNELS: OnceLock<Vec<Kernel>> = OnceLock::new();
+    if let Some(kernels) = KERNELS.get() {
+        return Ok(kernels);
+    }
+    let kernels = matrix()?.iter().map(|member| member.kernel().with_options()).collect();
+    Ok(KERNELS.get_or_init(|| kernels))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

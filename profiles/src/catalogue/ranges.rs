@@ -2,7 +2,7 @@
 
 use super::Dump;
 use super::dump::{Key, Tried};
-use super::setting::{Reads, Setting};
+use super::setting::{Kind, Reads, Setting};
 
 /// What is wrong with what an entry says of the numbers that were tried.
 pub(super) fn complaints(setting: &Setting, dump: &Dump, key: &Key) -> Vec<String> {
@@ -18,12 +18,22 @@ pub(super) fn complaints(setting: &Setting, dump: &Dump, key: &Key) -> Vec<Strin
             Some(named(format!("{} reads {reads}, and nothing says so", tried.value)))
         }
         // What is taken and made into something else is no more taken than what is refused.
-        (false, Some(reads)) if *reads == tried.value.to_string() => {
+        (false, Some(reads))
+            if *reads == tried.value.to_string() && !is_unsafe(setting, dump, tried) =>
+        {
             Some(named(format!("{} is taken, and is not in {accepts}", tried.value)))
         }
         _ => None,
     };
     key.tried.iter().filter_map(told).collect()
+}
+
+/// Whether nobody could write the number anyway. Of such, the entry may say what the newest kernels of a
+/// version take: they refuse more than the first ones did.
+fn is_unsafe(setting: &Setting, dump: &Dump, tried: &Tried) -> bool {
+    let safe = setting.safe.as_ref().and_then(|safe| safe.of(&dump.kernel));
+    let outside = safe.and_then(|safe| is_inside(tried.value.into(), safe)) == Some(false);
+    outside || (setting.kind == Kind::Flag && !matches!(tried.value, 0 | 1))
 }
 
 /// Whether a number is in a plain range or list; nothing if that is no plain one.

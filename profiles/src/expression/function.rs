@@ -23,7 +23,7 @@ pub enum Function {
 }
 
 /// Each with its name and how it is called.
-const ALL: &[(Function, &str, &str)] = &[
+pub(super) const ALL: &[(Function, &str, &str)] = &[
     (Function::Min, "min", "min(a, b, …), with values of one type"),
     (Function::Max, "max", "max(a, b, …), with values of one type"),
     (Function::Count, "count", "count(cpus)"),

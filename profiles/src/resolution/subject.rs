@@ -140,19 +140,49 @@ fn with_device<'a>(name: &str, catalogue: &'a Catalogue) -> Option<(&'a Setting,
     })
 }
 
+/// With what the names of the settings of a block for devices begin, and what they are for.
+fn scopes(kind: DeviceKind) -> (&'static [&'static str], &'static [Scope]) {
+    match kind {
+        DeviceKind::Block => (&["block"], &[Scope::PerBlock]),
+        DeviceKind::Net => (&["net.device", "net"], &[Scope::PerNet]),
+        DeviceKind::Irq => (&["irq"], &[Scope::PerIrq, Scope::Global]),
+        DeviceKind::Cpus => (&["cpu"], &[Scope::PerCpu]),
+        DeviceKind::Cgroup => (&["cgroup"], &[Scope::PerCgroup]),
+    }
+}
+
+/// The setting that a name stands for, in a block for devices or outside of any, whichever devices it is for.
+pub(crate) fn named<'a>(
+    name: &str,
+    kind: Option<DeviceKind>,
+    catalogue: &'a Catalogue,
+) -> Option<&'a Setting> {
+    let in_block = kind.and_then(|kind| {
+        let (prefixes, scopes) = scopes(kind);
+        let found = prefixes.iter().filter_map(|prefix| catalogue.get(&format!("{prefix}.{name}")));
+        found.into_iter().find(|setting| scopes.contains(&setting.scope))
+    });
+    // `net { ipv4 { … } }` is about no devices, but the beginning of names.
+    let begun = || catalogue.get(&format!("{}.{name}", kind?.word()));
+    let device = || with_device(name, catalogue).map(|(setting, _)| setting);
+    in_block.or_else(begun).or_else(|| catalogue.get(name)).or_else(device)
+}
+
+/// What settings are called in a block for devices, or outside of any.
+pub(crate) fn called(kind: Option<DeviceKind>, setting: &Setting) -> Option<&str> {
+    let Some(kind) = kind else { return Some(&setting.name) };
+    let (prefixes, scopes) = scopes(kind);
+    let relative = |prefix: &&str| setting.name.strip_prefix(*prefix)?.strip_prefix('.');
+    prefixes.iter().find_map(relative).filter(|_| scopes.contains(&setting.scope))
+}
+
 /// A setting in a block for devices, whose name is relative to it.
 fn below<'a>(
     name: &Name,
     kind: DeviceKind,
     catalogue: &'a Catalogue,
 ) -> Result<&'a Setting, Diagnostic> {
-    let (prefixes, scopes): (&[&str], &[Scope]) = match kind {
-        DeviceKind::Block => (&["block"], &[Scope::PerBlock]),
-        DeviceKind::Net => (&["net.device", "net"], &[Scope::PerNet]),
-        DeviceKind::Irq => (&["irq"], &[Scope::PerIrq, Scope::Global]),
-        DeviceKind::Cpus => (&["cpu"], &[Scope::PerCpu]),
-        DeviceKind::Cgroup => (&["cgroup"], &[Scope::PerCgroup]),
-    };
+    let (prefixes, scopes) = scopes(kind);
     let found = prefixes
         .iter()
         .filter_map(|prefix| catalogue.get(&format!("{prefix}.{}", name.text)))

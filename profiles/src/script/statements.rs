@@ -18,7 +18,7 @@ struct Around {
 
 impl DeviceKind {
     /// The kind of a block.
-    fn of_block(word: &str) -> Option<Self> {
+    pub(crate) fn of_block(word: &str) -> Option<Self> {
         Some(match word {
             "block" => Self::Block,
             "net" => Self::Net,

@@ -132,26 +132,6 @@ pub fn busybox(cache: &Path, progress: &dyn Progress) -> Result<PathBuf, Provide
     find().ok_or_else(|| ProvideError::Lacking { what: "busybox", path: root.clone() })
 }
 
-/// A folder with these packages of Debian 12 and all that they depend on: tools that a rig is to have. It
-/// is unpacked once, and known by this name.
-///
-/// # Errors
-///
-/// Where a package cannot be fetched or unpacked.
-pub fn tools(
-    name: &str,
-    packages: &[&str],
-    cache: &Path,
-    progress: &dyn Progress,
-) -> Result<PathBuf, ProvideError> {
-    let root = cache.join(name);
-    if !root.is_dir() {
-        let packages = source(cache).fetch_closure(packages, SUITE, progress)?;
-        unpacked(&root, &packages, progress)?;
-    }
-    Ok(root)
-}
-
 /// Unpacks packages into a folder that appears only when it is whole; one that is there is taken.
 pub(crate) fn unpacked(
     root: &Path,

@@ -2,32 +2,34 @@
 
 use std::path::PathBuf;
 
-use profiles::catalogue::{Kernel, matrix};
-use profiles::diagnostic::{Diagnostic, Help, codes};
+use profiles::catalogue::{Kernel, kernels};
+use profiles::diagnostic::sarif::Log;
+use profiles::diagnostic::{Diagnostic, codes};
+use profiles::findings::Found;
 use profiles::resolution::{Present, Request, resolve};
 
+use super::WRONG;
 use super::scripts::{Scripts, arguments, catalogue, facts};
 use crate::cli::exit::Failure;
 use crate::cli::table::Described;
 use crate::cli::{Context, output};
 
-fn kernels(machine: &Described) -> Result<Vec<Kernel>, Failure> {
+fn asked_for(machine: &Described) -> Result<Vec<Kernel>, Failure> {
     if let Some(kernel) = &machine.kernel {
         return Ok(vec![kernel.clone()]);
     }
-    let matrix = matrix().map_err(|error| Failure::of(&error))?;
-    Ok(matrix.iter().map(|member| member.kernel().with_options()).collect())
+    Ok(kernels().map_err(|error| Failure::of(&error))?.to_vec())
 }
 
 /// `profile check FILE…`
 pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<(), Failure> {
     let scripts = Scripts::read(files)?;
     if scripts.is_wrong() {
-        return scripts.refuse(context, &scripts.diagnostics);
+        return wrong(context, &scripts, &scripts.diagnostics);
     }
     let arguments = arguments(&machine.parameters)?;
-    let kernels = kernels(machine)?;
-    let mut found = Found { all: kernels.len(), diagnostics: Vec::new() };
+    let kernels = asked_for(machine)?;
+    let mut found = Found::default();
     for kernel in &kernels {
         let facts = facts(kernel, machine);
         for profile in scripts.profiles() {
@@ -52,10 +54,13 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
         }
     }
     let mut diagnostics = scripts.diagnostics.clone();
-    diagnostics.extend(found.told());
+    diagnostics.extend(found.told(kernels.len()));
     diagnostics.sort_by_key(|diagnostic| diagnostic.primary.span);
     if diagnostics.iter().any(Diagnostic::is_error) {
-        return scripts.refuse(context, &diagnostics);
+        return wrong(context, &scripts, &diagnostics);
+    }
+    if context.sarif() {
+        return sarif(&scripts, &diagnostics);
     }
     if context.json() {
         return output::json(&scripts.reports(&diagnostics));
@@ -67,33 +72,16 @@ pub fn run(context: &Context, files: &[PathBuf], machine: &Described) -> Result<
     output::text(&format!("{count} {profiles} checked for {}\n", named.join(", ")))
 }
 
-/// What is wrong, and on which kernels.
-struct Found {
-    all: usize,
-    diagnostics: Vec<(Diagnostic, Vec<String>)>,
+fn wrong(context: &Context, scripts: &Scripts, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
+    if context.sarif() {
+        sarif(scripts, diagnostics)?;
+        return Err(Failure::silent(WRONG));
+    }
+    scripts.refuse(context, diagnostics)
 }
 
-impl Found {
-    fn add(&mut self, kernel: &Kernel, diagnostics: impl Iterator<Item = Diagnostic>) {
-        for diagnostic in diagnostics {
-            let kernel = kernel.to_string();
-            match self.diagnostics.iter_mut().find(|(known, _)| *known == diagnostic) {
-                Some((_, kernels)) if kernels.contains(&kernel) => {}
-                Some((_, kernels)) => kernels.push(kernel),
-                None => self.diagnostics.push((diagnostic, vec![kernel])),
-            }
-        }
-    }
-
-    /// Each once, with the kernels where it is not all of them.
-    fn told(self) -> impl Iterator<Item = Diagnostic> {
-        let all = self.all;
-        self.diagnostics.into_iter().map(move |(mut diagnostic, kernels)| {
-            if kernels.len() < all {
-                let text = format!("on {}", kernels.join(", "));
-                diagnostic.help.push(Help { text, edit: None });
-            }
-            diagnostic
-        })
-    }
+/// Files are named from where the command runs: for CI, the root of the repository.
+fn sarif(scripts: &Scripts, diagnostics: &[Diagnostic]) -> Result<(), Failure> {
+    let root = std::env::current_dir().unwrap_or_default();
+    output::json(&Log::of(diagnostics, &scripts.sources, &root))
 }

@@ -44,6 +44,9 @@ fn check_tells_right_from_wrong() {
     assert_eq!(status("check rt.ks --kernel 6.12-cloud"), WRONG);
     assert_eq!(status("check no-such.ks"), WRONG);
     assert_eq!(status("--format json check brick.ks"), WRONG);
+    assert_eq!(status("--format sarif check brick.ks"), WRONG);
+    assert_eq!(status("--format sarif check broken.ks"), WRONG);
+    assert_eq!(status("--format sarif check mine.ks"), 0);
 }
 
 #[test]

@@ -74,6 +74,12 @@ pub enum Profile {
         #[command(flatten)]
         on: On,
     },
+    /// Serve an editor: the Language Server Protocol on standard input and output. Editors start it.
+    Lsp {
+        /// What editors give to servers that could speak over something else.
+        #[arg(long, hide = true)]
+        stdio: bool,
+    },
     /// Tell where two profiles differ for a kernel; exits with 2 where they do.
     Diff {
         /// The one: a script with one profile, or the name of a standard profile.

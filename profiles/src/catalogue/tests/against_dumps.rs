@@ -62,8 +62,22 @@ fn what_a_kernel_does_not_have_is_noticed() {
     dump.keys.push(Key { mode: 0o444, ..lost.clone() });
     assert_eq!(complaints(&dump), ["vm.swappiness: vm.swappiness has mode 444"]);
     dump.keys.pop();
+    let tried = |value, reads: Option<&str>| Tried { value, reads: reads.map(str::to_owned) };
+    dump.keys.push(Key { tried: vec![tried(100, None)], ..lost.clone() });
+    assert_eq!(complaints(&dump).len(), 1, "refused, against the entry");
+    dump.keys.pop();
+    dump.keys.push(Key { tried: vec![tried(100, Some("96"))], ..lost.clone() });
+    assert_eq!(complaints(&dump).len(), 1, "made into something else, and nothing says so");
+    dump.keys.pop();
     dump.keys.push(lost.clone());
     assert!(complaints(&dump).is_empty());
+
+    // Nothing but what the kernel takes bounds this one.
+    let open = key(&dump, "vm.compaction_proactiveness");
+    dump.keys[open].tried.push(tried(101, Some("101")));
+    let told = complaints(&dump);
+    assert!(told.len() == 1 && told[0].contains("101 is taken"), "{told:?}");
+    dump.keys[open].tried.pop();
 
     dump.keys.push(Key { name: "vm.swappier".to_owned(), ..lost.clone() });
     assert_eq!(complaints(&dump), ["vm.swappier is not known"]);

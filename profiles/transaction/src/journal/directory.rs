@@ -71,9 +71,9 @@ impl Directory {
             }
             Err((_, error)) => return Err(failed(error.into())),
         };
-        // For the message above only: what counts is the lock.
-        lock.set_len(0).map_err(failed)?;
-        lock.write_all(std::process::id().to_string().as_bytes()).map_err(failed)?;
+        // For the message above only: what counts is the lock. Always as long, in place: file systems take a
+        // file that was cut off for one that is being replaced, and write it to disk at once.
+        lock.write_all(format!("{:<10}\n", std::process::id()).as_bytes()).map_err(failed)?;
         let handle = File::open(path).map_err(failed)?;
         Ok(Self { path: path.to_owned(), handle, _lock: lock })
     }
@@ -81,7 +81,7 @@ impl Directory {
 
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
-    match file.take(16).read_to_string(&mut text).map(|_| text.parse::<u32>()) {
+    match file.take(16).read_to_string(&mut text).map(|_| text.trim().parse::<u32>()) {
         Ok(Ok(pid)) => format!(" by process {pid}"),
         _ => String::new(),
     }
