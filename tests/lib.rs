@@ -10,6 +10,7 @@
 
 pub mod figures;
 pub mod kernels;
+pub mod machine;
 mod programs;
 mod random;
 mod retry;

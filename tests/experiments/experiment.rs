@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use scenarios::Server;
 use scenarios::figures::median;
-use serde_json::Value;
+
+use crate::in_force::{Changes, Profile};
 
 /// How often each of the two is measured.
 pub const REPETITIONS: usize = 5;
+/// What counts as a gain: so much better,
+const GAIN: f64 = 0.15;
+/// and so in this many repetitions, whatever the median says.
+const AGREEING: usize = 4;
 
 /// What better means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +36,18 @@ pub struct Metric {
     pub better: Better,
 }
 
+impl Metric {
+    /// One of which more is better.
+    pub const fn more(name: &'static str, title: &'static str, unit: &'static str) -> Self {
+        Self { name, title, unit, better: Better::More }
+    }
+
+    /// One of which less is better.
+    pub const fn less(name: &'static str, title: &'static str, unit: &'static str) -> Self {
+        Self { name, title, unit, better: Better::Less }
+    }
+}
+
 /// A load, a profile, and what to look at.
 pub struct Experiment {
     /// Its name, and that of its profile.
@@ -39,14 +56,14 @@ pub struct Experiment {
     pub title: &'static str,
     /// The load, in a sentence or two.
     pub load: &'static str,
-    /// Which standard profile has these settings.
-    pub from: &'static str,
+    /// What the settings do, and what this experiment cannot show.
+    pub words: &'static str,
     /// The profile.
     pub script: &'static str,
     /// What it is for.
     pub gained: Metric,
-    /// What it costs. Chosen before anything was measured: it need not get worse.
-    pub harmed: Metric,
+    /// What it may cost. Chosen for what the settings do, not for what was measured: it need not get worse.
+    pub harmed: &'static [Metric],
     /// What has to be there first.
     pub prepare: fn(&Server),
     /// Runs the load; what it prints.
@@ -65,75 +82,85 @@ pub struct Series {
 }
 
 impl Series {
-    /// The median with the profile over that without.
-    pub fn ratio(&self) -> f64 {
-        median(&self.profile) / median(&self.default)
+    /// How many times as good the median is with the profile: 2 is twice as much of what one wants, or half
+    /// of what one does not want.
+    pub fn factor(&self, better: Better) -> f64 {
+        factor(median(&self.default), median(&self.profile), better)
     }
 
-    /// How much better it is with the profile, as a share of what it was: 0.15 is 15 % better.
-    pub fn gain(&self, better: Better) -> f64 {
-        match better {
-            Better::More => self.ratio() - 1.0,
-            Better::Less => 1.0 - self.ratio(),
-        }
+    /// The same for each repetition.
+    pub fn factors(&self, better: Better) -> Vec<f64> {
+        let pairs = self.default.iter().zip(&self.profile);
+        pairs.map(|(default, profile)| factor(*default, *profile, better)).collect()
+    }
+
+    /// By how much of what it was the median changes: 0.15 is 15 % more.
+    pub fn change(&self) -> f64 {
+        median(&self.profile) / median(&self.default) - 1.0
+    }
+}
+
+fn factor(default: f64, profile: f64, better: Better) -> f64 {
+    match better {
+        Better::More => profile / default,
+        Better::Less => default / profile,
     }
 }
 
 /// What came of an experiment.
-pub struct Result {
+pub struct Measured {
     /// The experiment.
     pub experiment: &'static Experiment,
-    /// What was written: setting, before, after.
-    pub settings: Vec<(String, String, String)>,
+    /// What was written.
+    pub changes: Changes,
     /// All that the load measured.
     pub series: BTreeMap<String, Series>,
 }
 
-impl Result {
+impl Measured {
     /// What was measured of a metric.
-    pub fn of(&self, metric: Metric) -> &Series {
+    pub fn of(&self, metric: &Metric) -> &Series {
         self.series.get(metric.name).unwrap_or_else(|| panic!("{} is not measured", metric.name))
+    }
+
+    /// Whether the profile gains 15 % or more, in nearly every repetition.
+    pub fn gains(&self) -> bool {
+        let (metric, series) = (&self.experiment.gained, self.of(&self.experiment.gained));
+        let sign = match metric.better {
+            Better::More => 1.0,
+            Better::Less => -1.0,
+        };
+        let better = series.factors(metric.better).into_iter().filter(|factor| *factor > 1.0);
+        series.change() * sign >= GAIN && better.count() >= AGREEING
     }
 }
 
 /// Does an experiment: default and profile next to each other, five times, taking turns at being first.
-pub fn run(experiment: &'static Experiment, server: &Server, say: &dyn Fn(&str)) -> Result {
-    let mut result = Result { experiment, settings: Vec::new(), series: BTreeMap::new() };
-    let script = format!("/root/{}.ks", experiment.name);
-    server.write(&script, experiment.script);
+pub fn run(experiment: &'static Experiment, server: &Server, say: &dyn Fn(&str)) -> Measured {
+    let mut measured = Measured { experiment, changes: Changes::new(), series: BTreeMap::new() };
     (experiment.prepare)(server);
+    let profile = Profile::plan(server, experiment.name, experiment.script);
     for repetition in 0..REPETITIONS {
         for tuned in [repetition % 2 == 1, repetition % 2 == 0] {
             if tuned {
-                result.settings = apply(server, &script);
+                measured.changes = profile.apply();
+            } else {
+                profile.assert_untouched();
             }
             let readings = readings(&(experiment.measure)(server));
             if tuned {
-                server.sh("partitiond profile rollback --host");
+                profile.roll_back();
             }
             for (metric, value) in readings {
-                let series = result.series.entry(metric).or_default();
+                let series = measured.series.entry(metric).or_default();
                 if tuned { &mut series.profile } else { &mut series.default }.push(value);
             }
         }
-        say(&format!("{} {} of {REPETITIONS}: {}", experiment.name, repetition + 1, last(&result)));
+        let told = last(&measured);
+        say(&format!("{} {} of {REPETITIONS}: {told}", experiment.name, repetition + 1));
     }
     (experiment.clean)(server);
-    result
-}
-
-/// Brings a profile into force; what it changed.
-fn apply(server: &Server, script: &str) -> Vec<(String, String, String)> {
-    let report = server.sh(&format!("partitiond --format json profile apply {script} --host"));
-    let report: Value = serde_json::from_str(&report).expect("a report");
-    let text = |value: &Value| value.as_str().unwrap_or_default().trim().to_owned();
-    let steps = report["steps"].as_array().expect("steps").iter();
-    steps
-        .map(|step| {
-            let before = text(&step["before"]["text"]);
-            (text(&step["setting"]), before, text(&step["read"]))
-        })
-        .collect()
+    measured
 }
 
 /// Lines `METRIC VALUE`.
@@ -146,10 +173,10 @@ fn readings(text: &str) -> Vec<(String, f64)> {
     lines.map(|line| pair(line).unwrap_or_else(|| panic!("no reading: {line}"))).collect()
 }
 
-fn last(result: &Result) -> String {
+fn last(measured: &Measured) -> String {
     let told = |(metric, series): (&String, &Series)| {
         let one = |values: &[f64]| values.last().copied().unwrap_or_default();
         format!("{metric} {:.2} → {:.2}", one(&series.default), one(&series.profile))
     };
-    result.series.iter().map(told).collect::<Vec<_>>().join(", ")
+    measured.series.iter().map(told).collect::<Vec<_>>().join(", ")
 }

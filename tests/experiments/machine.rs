@@ -5,7 +5,7 @@ use rig::{GuestFile, Topology};
 use scenarios::{Server, Setup, programs};
 
 /// Modules that experiments need: links, congestion control, disks and their schedulers, swap.
-const MODULES: [&str; 10] = [
+const MODULES: [&str; 9] = [
     "virtio_blk",
     "ext4",
     "veth",
@@ -14,16 +14,23 @@ const MODULES: [&str; 10] = [
     "tcp_bbr",
     "bfq",
     "mq_deadline",
-    "zram",
-    // Eight requests at a time, of 4 ms each, whoever asks.
-    "null_blk gb=1 nr_devices=1 submit_queues=2 hw_queue_depth=4 irqmode=2 completion_nsec=4000000",
+    // 32 requests at a time, of 20 ms each, whoever asks.
+    "null_blk gb=1 nr_devices=1 submit_queues=1 hw_queue_depth=32 irqmode=2 completion_nsec=20000000",
 ];
+
+/// How many CPUs it has.
+pub const CPUS: u32 = 4;
+
+/// Debian's kernel for servers: the package and its suite.
+pub const KERNEL: (&str, &str) = ("linux-image-6.12-amd64", "bookworm-backports");
 
 /// A machine with a slow disk, `/dev/vda`: a small volume of a cloud, of 200 requests and 50 MB a second.
 pub fn start() -> Server {
     Server::start(&Setup {
+        // Cloud kernels lack zswap.
+        kernel: Some(KERNEL),
         images: &[],
-        topology: Topology::flat(4),
+        topology: Topology::flat(CPUS),
         memory: Bytes::gib(2),
         modules: &MODULES,
         packages: &["iproute2", "e2fsprogs"],

@@ -1,20 +1,18 @@
 //! Wake-ups beside programs that compute.
 
-use crate::experiment::{Better, Experiment, Metric};
+use crate::experiment::{Experiment, Metric};
 
 pub const EXPERIMENT: Experiment = Experiment {
     name: "wake-ups",
-    title: "Wake-ups beside hogs, CPUs shared",
-    load: "A program sleeps until every 10th millisecond, beside 8 that compute all the time, on 4 CPUs.",
-    from: "realtime",
+    title: "Wake-ups beside hogs, by priority",
+    load: "A program sleeps until every 10th millisecond, 400 times, beside 8 that compute all the \
+            time, on 4 CPUs.",
+    words: "A `workload` with a real-time priority, and the guard that this takes. The virtual CPUs \
+             share real ones with QEMU itself and whatever else runs there, which delays both by \
+             milliseconds now and then; no profile inside can help that.",
     script: include_str!("profiles/wake-ups.ks"),
-    gained: Metric { name: "median_ms", title: "late, median", unit: "ms", better: Better::Less },
-    harmed: Metric {
-        name: "hogs_work",
-        title: "work done by the others",
-        unit: "thousand rounds",
-        better: Better::More,
-    },
+    gained: Metric::less("p90_ms", "late, 90th percentile", "ms"),
+    harmed: &[Metric::more("hogs_work", "work done by the others", "thousand rounds")],
     prepare: |_| (),
     measure: |server| server.sh("waker wakeups samples=400 hogs=8 hog=/usr/bin/hog"),
     clean: |_| (),

@@ -1,7 +1,7 @@
 //! A burst of connections to a server that does not accept for a while.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use nix::sys::socket::{SockFlag, connect, setsockopt, sockopt};
 use crate::Failure;
 use crate::arguments::Arguments;
 use crate::memory::mebibytes_of;
-use crate::numbers::{Readings, percentile};
+use crate::numbers::{Readings, milliseconds, percentile};
 use crate::tcp;
 
 const PORT: u16 = 7001;
@@ -26,20 +26,26 @@ pub fn run(arguments: &Arguments) -> Result<Readings, Failure> {
     let files = (clients as u64 + 100) * 2;
     setrlimit(Resource::RLIMIT_NOFILE, files, files)?;
     let listener = tcp::listener(PORT)?;
+    let overflowed = overflows()?;
     let before = mebibytes_of("/proc/meminfo", "Slab")?;
-    let burst = tcp::far(move || burst(clients))?;
+    let burst = tcp::inside("way", move || burst(clients))?;
     std::thread::sleep(pause);
     let during = mebibytes_of("/proc/meminfo", "Slab")?;
+    let begun = Instant::now();
     for _ in 0..clients {
         let (mut stream, _) = listener.accept()?;
         stream.write_all(b"!")?;
-        stream.shutdown(Shutdown::Write)?;
     }
-    let mut times = tcp::joined(burst)?;
+    let answering = begun.elapsed();
+    let overflows = overflows()? - overflowed;
+    let (mut times, connecting) = tcp::joined(burst)?;
     Ok(Readings::default()
         .with("median_ms", percentile(&mut times, 0.5))
         .with("p90_ms", percentile(&mut times, 0.9))
         .with("p99_ms", percentile(&mut times, 0.99))
+        .with("connecting_ms", milliseconds(connecting))
+        .with("answering_ms", milliseconds(answering))
+        .with("overflows", overflows)
         .with("slab_mib", during - before))
 }
 
@@ -48,10 +54,22 @@ struct Client {
     begun: Instant,
 }
 
-/// How long each waited, from its `connect` to its answer.
-fn burst(count: usize) -> Result<Vec<Duration>, Failure> {
+/// Connections that found the queue full, since boot.
+fn overflows() -> Result<f64, Failure> {
+    let text = std::fs::read_to_string("/proc/net/netstat")?;
+    let mut lines = text.lines().filter(|line| line.starts_with("TcpExt:"));
+    let names = lines.next().unwrap_or_default().split(' ');
+    let found = names.zip(lines.next().unwrap_or_default().split(' '));
+    let mut found = found.filter(|(name, _)| *name == "ListenOverflows");
+    let value = found.next().and_then(|(_, value)| value.parse().ok());
+    value.ok_or_else(|| "the kernel counts no overflows".into())
+}
+
+/// How long each waited, from its `connect` to its answer, and how long it took to connect them all.
+fn burst(count: usize) -> Result<(Vec<Duration>, Duration), Failure> {
     let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
     let server = tcp::address(tcp::HERE, PORT);
+    let from = Instant::now();
     let mut clients = Vec::with_capacity(count);
     for number in 0..count {
         let socket: OwnedFd = tcp::stream_socket(SockFlag::SOCK_NONBLOCK)?;
@@ -65,6 +83,7 @@ fn burst(count: usize) -> Result<Vec<Duration>, Failure> {
         epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
         clients.push(Some(Client { stream: tcp::as_stream(socket), begun }));
     }
+    let connecting = from.elapsed();
     let mut times = Vec::with_capacity(count);
     let mut events = vec![EpollEvent::empty(); 256];
     while times.len() < count {
@@ -80,5 +99,5 @@ fn burst(count: usize) -> Result<Vec<Duration>, Failure> {
             times.push(client.begun.elapsed());
         }
     }
-    Ok(times)
+    Ok((times, connecting))
 }

@@ -14,20 +14,18 @@ use crate::tcp;
 
 const PORT: u16 = 7002;
 
-/// Sends for `time=` milliseconds. With `neighbour=yes` another transfer, which has asked for CUBIC by
-/// itself, shares the link.
+/// Sends for `time=` milliseconds; then once more, beside another transfer that asked for CUBIC by itself.
 pub fn run(arguments: &Arguments) -> Result<Readings, Failure> {
     let time = arguments.milliseconds("time")?;
-    let neighbour = arguments.text("neighbour").is_ok_and(|text| text == "yes");
-    let other = neighbour.then(|| std::thread::spawn(move || transfer(PORT + 1, time, true)));
-    let own = transfer(PORT, time, false)?;
-    let readings = Readings::default()
-        .with("mbit_per_s", own.mbit_per_s)
-        .with("retransmitted_percent", own.retransmitted_percent);
-    match other {
-        Some(other) => Ok(readings.with("neighbour_mbit_per_s", tcp::joined(other)?.mbit_per_s)),
-        None => Ok(readings),
-    }
+    let alone = transfer(PORT, time, false)?;
+    let neighbour = std::thread::spawn(move || transfer(PORT + 1, time, true));
+    let beside = transfer(PORT + 2, time, false)?;
+    let neighbour = tcp::joined(neighbour)?;
+    Ok(Readings::default()
+        .with("mbit_per_s", alone.mbit_per_s)
+        .with("retransmitted_percent", alone.retransmitted_percent)
+        .with("beside_mbit_per_s", beside.mbit_per_s)
+        .with("neighbour_mbit_per_s", neighbour.mbit_per_s))
 }
 
 struct Transferred {
@@ -58,15 +56,12 @@ fn transfer(port: u16, time: Duration, cubic: bool) -> Result<Transferred, Failu
     if cubic {
         setsockopt(&stream, sockopt::TcpCongestion, &"cubic".into())?;
     }
-    let (begun, block) = (Instant::now(), vec![0; 1 << 14]);
+    let block = vec![0; 1 << 14];
     stream.set_write_timeout(Some(Duration::from_secs(30)))?;
-    while begun.elapsed() < time {
-        stream.write_all(&block)?;
-    }
-    let information = tcp::information(&stream)?;
-    let sent = f64::from(information.tcpi_snd_mss).max(1.0);
     // The receiver closes when its time is over.
     while stream.write_all(&block).is_ok() {}
+    let information = tcp::information(&stream)?;
+    let sent = f64::from(information.tcpi_snd_mss).max(1.0);
     let mbit_per_s = tcp::joined(receiver)?;
     let segments = mbit_per_s * 1e6 / 8.0 * time.as_secs_f64() / sent;
     let retransmitted_percent = f64::from(information.tcpi_total_retrans) / segments * 100.0;

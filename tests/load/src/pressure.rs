@@ -1,55 +1,49 @@
-//! More memory wanted than there is: some of it seldom used, and a file that is read all the time.
+//! More memory wanted than there is.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 
 use crate::Failure;
 use crate::arguments::Arguments;
 use crate::memory::{Mapping, PAGE};
 use crate::numbers::{Random, Readings};
 
-/// One operation in so many is on memory instead of the file.
-const SELDOM: usize = 50;
+/// How often the clock is looked at, in pages.
+const LOOK: usize = 16;
 
-/// Fills `memory=` MiB, then does `operations=` operations: it reads a page of the first `mib=` MiB of
-/// `file=`, or, seldom, one of its memory.
+/// Fills `memory=` MiB, and reads pages of it anywhere for `warming=` and then for `time=` milliseconds.
 pub fn run(arguments: &Arguments) -> Result<Readings, Failure> {
-    let (memory, size) = (arguments.mebibytes("memory")?, arguments.mebibytes("mib")?);
-    let operations = arguments.number("operations")?;
-    let file = File::open(arguments.text("file")?)?;
+    let (memory, time) = (arguments.mebibytes("memory")?, arguments.milliseconds("time")?);
     let mut mapping = Mapping::anonymous(memory)?;
     fill(&mut mapping);
-    let (mut random, mut page) = (Random::new(11), vec![0; PAGE]);
-    let mut work = |count: usize| -> Result<(), Failure> {
-        for _ in 0..count {
-            if random.below(SELDOM) == 0 {
+    let mut random = Random::new(11);
+    let mut read = |time: Duration| {
+        let (mut pages, begun) = (0, Instant::now());
+        while begun.elapsed() < time {
+            for _ in 0..LOOK {
                 std::hint::black_box(mapping.read(random.below(memory / PAGE) * PAGE));
-            } else {
-                file.read_exact_at(&mut page, (random.below(size / PAGE) * PAGE) as u64)?;
             }
+            pages += LOOK;
         }
-        Ok(())
+        (pages as f64, begun.elapsed())
     };
-    // Until the kernel has seen what is used.
-    work(operations)?;
-    let (before, begun) = (getrusage(UsageWho::RUSAGE_SELF)?, Instant::now());
-    work(operations)?;
-    let (elapsed, after) = (begun.elapsed().as_secs_f64(), getrusage(UsageWho::RUSAGE_SELF)?);
-    let system = |usage: &nix::sys::resource::Usage| {
-        let time = usage.system_time();
-        time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6
-    };
-    let major = after.major_page_faults() - before.major_page_faults();
+    // Until what is in memory is no longer what was filled last.
+    read(arguments.milliseconds("warming")?);
+    let before = getrusage(UsageWho::RUSAGE_SELF)?;
+    let (pages, elapsed) = read(time);
+    let after = getrusage(UsageWho::RUSAGE_SELF)?;
+    let faults = after.major_page_faults() - before.major_page_faults();
+    let system = microseconds(after.system_time()) - microseconds(before.system_time());
     Ok(Readings::default()
-        .with("operations_per_s", operations as f64 / elapsed)
-        .with(
-            "system_us_per_operation",
-            (system(&after) - system(&before)) * 1e6 / operations as f64,
-        )
-        .with("swapped_in", major as f64))
+        .with("pages_per_s", pages / elapsed.as_secs_f64())
+        .with("swapped_in_percent", faults as f64 / pages * 100.0)
+        .with("cpu_percent", system / elapsed.as_secs_f64() / 1e4))
+}
+
+fn microseconds(time: TimeVal) -> f64 {
+    time.tv_sec() as f64 * 1e6 + time.tv_usec() as f64
 }
 
 /// A quarter of every page is random: about what programs' memory compresses to.

@@ -8,14 +8,11 @@ use std::thread::JoinHandle;
 
 use nix::sched::{CloneFlags, setns};
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket,
-    sockopt,
+    AddressFamily, SockFlag, SockType, SockaddrIn, bind, setsockopt, socket, sockopt,
 };
 
 use crate::Failure;
 
-/// Where `ip netns add far` leaves it.
-const FAR: &str = "/run/netns/far";
 /// The address of the machine that is tuned, as the far side sees it.
 pub const HERE: [u8; 4] = [10, 0, 1, 1];
 /// The address of the far side.
@@ -28,7 +25,20 @@ pub const THERE: [u8; 4] = [10, 0, 2, 1];
 pub fn far<T: Send + 'static>(
     run: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<JoinHandle<Result<T, Failure>>, Failure> {
-    let namespace = File::open(FAR).map_err(|error| format!("{FAR}: {error}"))?;
+    inside("far", run)
+}
+
+/// Runs a function in a thread in a network namespace.
+///
+/// # Errors
+/// There is none of this name.
+pub fn inside<T: Send + 'static>(
+    namespace: &str,
+    run: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<JoinHandle<Result<T, Failure>>, Failure> {
+    // Where `ip netns add` leaves it.
+    let path = format!("/run/netns/{namespace}");
+    let namespace = File::open(&path).map_err(|error| format!("{path}: {error}"))?;
     Ok(std::thread::spawn(move || {
         setns(namespace, CloneFlags::CLONE_NEWNET)?;
         run()
@@ -65,7 +75,11 @@ pub fn listener(port: u16) -> Result<TcpListener, Failure> {
     setsockopt(&socket, sockopt::ReuseAddr, &true)?;
     bind(socket.as_raw_fd(), &address([0, 0, 0, 0], port))?;
     option(&socket, libc::TCP_FASTOPEN, 1024)?;
-    listen(&socket, Backlog::new(65535).unwrap_or(Backlog::MAXCONN))?;
+    // nix grants no more than 4,096, whatever the kernel's limit is.
+    // SAFETY: the call takes no pointers.
+    if unsafe { libc::listen(socket.as_raw_fd(), 65535) } != 0 {
+        return Err(io::Error::last_os_error().into());
+    }
     Ok(socket.into())
 }
 
