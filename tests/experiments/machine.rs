@@ -1,7 +1,7 @@
 //! The machine that is tuned: its disk, and its way to another one.
 
 use boot::units::Bytes;
-use rig::{GuestFile, Topology};
+use rig::{GuestFile, Topology, provide};
 use scenarios::{Server, Setup, programs};
 
 /// Modules that experiments need: links, congestion control, disks and their schedulers, swap.
@@ -14,8 +14,9 @@ const MODULES: [&str; 9] = [
     "tcp_bbr",
     "bfq",
     "mq_deadline",
-    // 32 requests at a time, of 20 ms each, whoever asks.
-    "null_blk gb=1 nr_devices=1 submit_queues=1 hw_queue_depth=32 irqmode=2 completion_nsec=20000000",
+    // 32 requests at a time, of 20 ms each, whoever asks. With more than one queue, as fast disks have, the
+    // kernel's default is no scheduler.
+    "null_blk gb=1 nr_devices=1 submit_queues=2 hw_queue_depth=16 irqmode=2 completion_nsec=20000000",
 ];
 
 /// How many CPUs it has.
@@ -26,18 +27,32 @@ pub const KERNEL: (&str, &str) = ("linux-image-6.12-amd64", "bookworm-backports"
 
 /// A machine with a slow disk, `/dev/vda`: a small volume of a cloud, of 200 requests and 50 MB a second.
 pub fn start() -> Server {
-    Server::start(&Setup {
+    let server = Server::start(&Setup {
         // Cloud kernels lack zswap.
         kernel: Some(KERNEL),
         images: &[],
         topology: Topology::flat(CPUS),
         memory: Bytes::gib(2),
         modules: &MODULES,
-        packages: &["iproute2", "e2fsprogs"],
+        packages: &["iproute2", "e2fsprogs", "kmod"],
         disk: Bytes::gib(2),
         disk_words: ",cache=unsafe,throttling.iops-total=200,throttling.bps-total=50000000",
-        files: loads(),
+        files: loads().into_iter().chain(built_in()).collect(),
         ..Setup::default()
+    });
+    server.sh("/sbin/depmod");
+    server
+}
+
+/// What `modprobe` goes by to know that a module is built in.
+fn built_in() -> impl Iterator<Item = GuestFile> {
+    let cache = provide::cache_dir().expect("a place for the cache");
+    let kernel = provide::kernel(KERNEL.0, KERNEL.1, &cache, &()).expect("the kernel");
+    let names = ["modules.builtin", "modules.builtin.modinfo", "modules.order"].into_iter();
+    names.map(move |name| GuestFile {
+        guest: format!("/lib/modules/{}/{name}", kernel.release).into(),
+        host: kernel.modules.join(name),
+        mode: None,
     })
 }
 
