@@ -23,6 +23,9 @@ help:
 	@echo "make soak       every kernel beside every other, kill -9 at random moments, and the fuzz"
 	@echo "                targets for five minutes each"
 	@echo "make bench      measure, and write docs/benchmarks.md (BENCH=start: one part, only printed)"
+	@echo "make bench-profiles"
+	@echo "                default against profile, a dozen loads, and write docs/profiles-measured.md"
+	@echo "                (EXPERIMENT=fast-open: one, only printed)"
 	@echo "make kernels    boot every kernel of the matrix and write what settings it has to"
 	@echo "                profiles/kernels (KERNELS=\"6.12-rt 7.2-cloud\": those)"
 	@echo "make programs   the programs, in $(BUILT)"
@@ -87,6 +90,12 @@ soak: programs
 .PHONY: bench
 bench: programs
 	BENCH_ROUNDS=$(ROUNDS) cargo bench --quiet --profile dev -p scenarios --bench figures -- $(BENCH)
+
+# What profiles gain and cost, in a rig: about half an hour.
+.PHONY: bench-profiles
+bench-profiles: programs
+	$(STATIC) cargo build --quiet --profile guest --target $(TARGET) -p load
+	cargo bench --quiet --profile dev -p scenarios --bench experiments -- $(EXPERIMENT)
 
 # Boots kernels, writes their dumps, and fails where the catalogue says otherwise.
 .PHONY: kernels

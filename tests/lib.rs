@@ -8,7 +8,9 @@
     reason = "a scenario ends where something does not work"
 )]
 
+pub mod figures;
 pub mod kernels;
+pub mod machine;
 mod programs;
 mod random;
 mod retry;

@@ -15,6 +15,8 @@ pub struct Programs {
     pub guest_init: PathBuf,
     /// PID 1 of rigs.
     pub rig_agent: PathBuf,
+    /// The loads that profiles are measured with; `make bench-profiles` builds them.
+    pub load: PathBuf,
 }
 
 /// The programs, built on the first call of a process (which does little where nothing changed).
@@ -41,6 +43,7 @@ impl Programs {
             partitiond: built.join("release/partitiond"),
             guest_init: built.join("guest/guest-init"),
             rig_agent: built.join("guest/rig-agent"),
+            load: built.join("guest/load"),
         }
     }
 }

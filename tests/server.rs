@@ -52,9 +52,13 @@ pub struct Setup {
     pub packages: &'static [&'static str],
     /// Bytes of an empty disk, `/dev/vda`; none where that is 0. Its module is `virtio_blk`.
     pub disk: Bytes,
+    /// Further words for the disk in QEMU, such as how slow it is: `,KEY=VALUE…`.
+    pub disk_words: &'static str,
     /// Whether QEMU takes the memory at once, as a real server has it, or page by page when it is first
     /// touched, which costs whoever touches it.
     pub preallocated: bool,
+    /// Files and folders of this machine that the server has, too.
+    pub files: Vec<GuestFile>,
 }
 
 impl Default for Setup {
@@ -71,7 +75,9 @@ impl Default for Setup {
             modules: &[],
             packages: &[],
             disk: Bytes::mib(0),
+            disk_words: "",
             preallocated: false,
+            files: Vec::new(),
         }
     }
 }
@@ -105,9 +111,15 @@ impl Server {
         qemu_args.extend(setup.preallocated.then(|| "-mem-prealloc".to_owned()));
         let disk = (setup.disk > Bytes::mib(0)).then(|| disk(setup.disk));
         if let Some(disk) = &disk {
-            let drive = format!("file={},if=virtio,format=raw", disk.path().display());
+            let (file, words) = (disk.path().display(), setup.disk_words);
+            let drive = format!("file={file},if=virtio,format=raw{words}");
             qemu_args.extend(["-drive".to_owned(), drive]);
         }
+        let command = GuestFile {
+            guest: "/usr/bin/partitiond".into(),
+            host: programs.partitiond.clone(),
+            mode: Some(0o755),
+        };
         let spec = RigSpec {
             name: unique_name(),
             topology: setup.topology,
@@ -119,11 +131,7 @@ impl Server {
                 .chain(setup.modules)
                 .map(|module| (*module).to_owned())
                 .collect(),
-            files: vec![GuestFile {
-                guest: "/usr/bin/partitiond".into(),
-                host: programs.partitiond.clone(),
-                mode: Some(0o755),
-            }],
+            files: setup.files.iter().cloned().chain([command]).collect(),
             archives,
             cpu_model: RigSpec::CPU_MODEL.to_owned(),
             qemu_args,

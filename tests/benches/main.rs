@@ -14,9 +14,7 @@
 mod cargo;
 mod channel;
 mod document;
-mod figures;
 mod interrupts;
-mod machine;
 mod parallel;
 mod placement;
 mod plain;
@@ -31,7 +29,7 @@ use std::time::Instant;
 use boot::units::Bytes;
 use rig::qemu::{self, Qemu, QemuVersion};
 use rig::{Topology, provide};
-use scenarios::{Server, Setup, scenario};
+use scenarios::{Server, Setup, figures, machine, scenario};
 
 /// The image that partitions boot: the kernel is the host's own.
 const IMAGE: &str = "linux-6.12-cloud";
@@ -102,7 +100,7 @@ fn main() {
     scenarios::programs();
     let cache = provide::cache_dir().expect("a place for the cache");
     let qemu = qemu::provide(&QemuVersion::V10, &cache, &()).expect("QEMU");
-    let mut figures = vec![machine::description(&qemu)];
+    let mut figures = vec![machine::description(&qemu, RIG_CPUS)];
     let bench = Bench { qemu, rounds, begun: Instant::now() };
     for (name, title, run) in BENCHMARKS {
         if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == name) {

@@ -1,16 +1,14 @@
-//! What the figures were measured on.
+//! What figures were measured on.
 
 use std::fs;
 use std::process::Command;
 
 use rig::qemu::Qemu;
 
-use crate::RIG_CPUS;
-
-/// The machine and QEMU, in words.
-pub fn description(qemu: &Qemu) -> String {
+/// The machine and QEMU, in words; `rig_cpus` is how many CPUs most rigs have.
+pub fn description(qemu: &Qemu, rig_cpus: u32) -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);
-    let sharing = if cpus > RIG_CPUS as usize {
+    let sharing = if cpus > rig_cpus as usize {
         "as many real CPUs as most rigs have virtual ones, and more"
     } else {
         "no more real CPUs than most rigs have virtual ones, so what runs side by side shares them"
