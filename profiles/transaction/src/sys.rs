@@ -1,12 +1,14 @@
 //! The kernel: its files, its network devices, and which boot of which kernel this is.
 
 mod files;
+mod held;
 mod kernel;
 mod netlink;
 mod network;
 mod tasks;
 
 pub use files::Files;
+pub use held::Held;
 pub use kernel::Kernel;
 pub use network::Network;
 pub use tasks::Tasks;
