@@ -1,6 +1,8 @@
 //! A latency that lasts as long as somebody asks for it, and a network device, on a machine's own kernel and
 //! on a partition's.
 
+#![allow(clippy::expect_used, reason = "a scenario ends where something does not work")]
+
 use scenarios::{Server, Setup, scenario};
 
 const SCRIPT: &str = r#"profile awake {

@@ -20,6 +20,7 @@
 //! }
 //! ```
 
+mod beside;
 mod child;
 mod holder;
 mod landlock;
@@ -27,6 +28,7 @@ mod message;
 mod parent;
 mod seccomp;
 
+pub use beside::Beside;
 pub use parent::{Confined, Launch};
 
 use std::process::ExitCode;

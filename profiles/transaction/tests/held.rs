@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use transaction::compare::Compare;
 use transaction::engine::ApplyError;
 use transaction::plan::{Class, Origin, Undo};
-use transaction::sandbox::{Confined, Launch, run_if_asked};
+use transaction::sandbox::{Beside, Confined, Launch, run_if_asked};
 use transaction::sys::Held;
 use transaction::{
     Directory, Drifted, Engine, Machine, Plan, Step, Store, StoreError, Target, Unrecovered,
@@ -57,7 +57,7 @@ impl Folder {
         Held::new(self.path(), Launch::default()).with_devices(self.path().join("dev"))
     }
 
-    fn engine(&self) -> (Engine<Directory>, Confined) {
+    fn engine(&self) -> (Engine<Directory>, Beside<Confined>) {
         let storage = Directory::lock(self.path()).unwrap();
         let mut store = Confined::of_kernel(Launch::default()).holding(self.held());
         let machine = Machine::running().unwrap();

@@ -10,7 +10,7 @@ use super::HIDDEN_ARGUMENT;
 use super::message::{Ready, Reply, Request, Task, receive, send};
 use crate::plan::{Reach, Target};
 use crate::store::{Changed, Confinement, Store, StoreError};
-use crate::sys::{Held, Kernel};
+use crate::sys::Kernel;
 
 /// How many settings are read at once: bounds what one answer can hold.
 const BATCH: usize = 256;
@@ -55,14 +55,6 @@ impl Confined {
     /// The running kernel's settings.
     pub fn of_kernel(launch: Launch) -> Self {
         Self::new(launch, None)
-    }
-
-    /// Also device files that are held open. Those who hold them are children of this process, not of the
-    /// confined one, which can start nobody.
-    #[must_use]
-    pub fn holding(mut self, held: Held) -> Self {
-        self.kernel = self.kernel.holding(held);
-        self
     }
 
     /// Plain files in a directory that stands in for `/`, for tests and measurements.
@@ -145,10 +137,6 @@ impl Confined {
     }
 }
 
-fn is_held(target: &Target) -> bool {
-    matches!(target, Target::Held(_))
-}
-
 fn start(launch: &Launch) -> io::Result<Running> {
     let mut process = Command::new(&launch.program)
         .args(&launch.arguments)
@@ -178,37 +166,20 @@ impl Store for Confined {
 
     fn prepare(&mut self, reach: &[Reach]) -> Result<(), StoreError> {
         self.child = None;
-        let confined = reach.iter().filter(|reach| !is_held(&reach.target));
-        self.reach = confined.cloned().collect();
-        self.numbers =
-            (0..).zip(&self.reach).map(|(at, reach)| (reach.target.clone(), at)).collect();
+        self.reach = reach.to_vec();
+        self.numbers = (0..).zip(reach).map(|(at, reach)| (reach.target.clone(), at)).collect();
         self.running().map(|_| ())
     }
 
     fn read(&mut self, target: &Target) -> Result<String, StoreError> {
-        if is_held(target) {
-            return self.kernel.read(target);
-        }
         self.read_batch(std::slice::from_ref(target)).pop().unwrap_or(Err(StoreError::OutOfReach))
     }
 
     fn read_all(&mut self, targets: &[Target]) -> Vec<Result<String, StoreError>> {
-        if !targets.iter().any(is_held) {
-            return targets.chunks(BATCH).flat_map(|batch| self.read_batch(batch)).collect();
-        }
-        // Those that are held are few.
-        let runs = targets.chunk_by(|one, next| is_held(one) == is_held(next));
-        runs.flat_map(|run| match run.first() {
-            Some(first) if is_held(first) => self.kernel.read_all(run),
-            _ => run.chunks(BATCH).flat_map(|batch| self.read_batch(batch)).collect(),
-        })
-        .collect()
+        targets.chunks(BATCH).flat_map(|batch| self.read_batch(batch)).collect()
     }
 
     fn write(&mut self, target: &Target, value: &str) -> Result<(), StoreError> {
-        if is_held(target) {
-            return self.kernel.write(target, value);
-        }
         let number = self.number(target)?;
         match self.ask(&Request::Write(number, value.to_owned()))? {
             Reply::Written(result) => result,
@@ -217,9 +188,6 @@ impl Store for Confined {
     }
 
     fn change(&mut self, target: &Target, value: &str) -> Changed {
-        if is_held(target) {
-            return self.kernel.change(target, value);
-        }
         let answer = self
             .number(target)
             .and_then(|number| self.ask(&Request::Change(number, value.to_owned())));
