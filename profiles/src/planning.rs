@@ -245,13 +245,11 @@ fn appears(resolved: &Resolved<'_>) -> bool {
 fn beyond(place: &Where) -> Option<&'static str> {
     match place {
         Where::Task(_) => Some("set for the tasks of a workload, one by one"),
-        Where::Held(_) => {
-            Some("lasts as long as somebody holds its file open, which is not done here")
-        }
         Where::File(_)
         | Where::Cgroup(..)
         | Where::Ethtool(..)
         | Where::Link(..)
+        | Where::Held(_)
         | Where::CommandLine(_)
         | Where::ModuleOption(_) => None,
     }

@@ -53,6 +53,8 @@ pub struct Request<'a, 'r> {
 pub struct Present {
     /// Names by kind.
     pub devices: BTreeMap<DeviceKind, Vec<String>>,
+    /// The queues of network devices, `rx-0`, by the device's name.
+    pub queues: BTreeMap<String, Vec<String>>,
 }
 
 /// Who wanted something.

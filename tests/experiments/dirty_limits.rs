@@ -18,7 +18,9 @@ pub const EXPERIMENT: Experiment = Experiment {
         Metric::less("fsync_p90_ms", "the log's fdatasync, 90th percentile", "ms"),
     ],
     prepare: |server| {
-        server.sh("/sbin/mke2fs -q -t ext4 /dev/vda && mkdir -p /disk && mount /dev/vda /disk");
+        server.sh(
+            "/sbin/mke2fs -q -t ext4 /dev/vda && mkdir -p /disk && mount -t ext4 /dev/vda /disk",
+        );
     },
     measure: |server| {
         server.sh("sync; load fsync folder=/disk rate=16 time=20000 period=50 burst=128")

@@ -126,7 +126,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// `−42 %, better`.
+/// `−42 %, better`; what grows much, as a factor.
 fn change(series: &Series, better: Better) -> String {
     let change = series.change();
     if !change.is_finite() {
@@ -139,6 +139,9 @@ fn change(series: &Series, better: Better) -> String {
         _ if factor > 1.0 => "better",
         _ => "worse",
     };
+    if percent >= 300.0 {
+        return format!("× {}, {sense}", number(change + 1.0));
+    }
     let sign = if percent < 0.0 { "−" } else { "+" };
     format!("{sign}{:.0} %, {sense}", percent.abs())
 }

@@ -7,10 +7,9 @@ pub const EXPERIMENT: Experiment = Experiment {
     title: "Huge pages and pointer chasing",
     load: "3 million pointers followed through 128 MiB in random order; and a heap of 128 MiB of which \
             every 16th page is used.",
-    words: "The setting is that of `key-value`. Huge pages make a sparse heap as large as it looks. \
-             What they are good for is hardly seen here: QEMU's translation of addresses is software \
-             and has no huge entries, so a pointer costs nearly the same; on hardware, expect to lose \
-             more.",
+    words: "The setting is that of `key-value`. Huge pages make a sparse heap as large as it looks. Programs that \
+            use their memory densely pay for small ones, with a fault for each and with slower translation of \
+            addresses. How much slower cannot be said here: QEMU translates in software. Measure on hardware.",
     script: include_str!("profiles/no-huge-pages.ks"),
     gained: Metric::less("sparse_mib", "memory of the sparse heap", "MiB"),
     harmed: &[

@@ -5,8 +5,10 @@ use rig::{GuestFile, Topology, provide};
 use scenarios::{Server, Setup, programs};
 
 /// Modules that experiments need: links, congestion control, disks and their schedulers, swap.
-const MODULES: [&str; 9] = [
+const MODULES: [&str; 10] = [
     "virtio_blk",
+    // What ext4 needs without saying so, and itself.
+    "crc32c_generic",
     "ext4",
     "veth",
     "sch_netem",

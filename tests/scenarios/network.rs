@@ -60,7 +60,7 @@ fn told(server: &Server, device: &str) -> String {
     let text = server.sh(&format!(
         "for o in k g c l a; do ethtool -$o {device} 2>&1; done; ethtool --show-eee {device} 2>&1; \
          {TC} show dev {device}; cat /sys/class/net/{device}/mtu /proc/sys/net/ipv6/conf/{device}/mtu; \
-         cat /sys/class/net/{device}/queues/*/xps_cpus 2>/dev/null; true"
+         cat /sys/class/net/{device}/queues/*/[rx]ps_cpus 2>/dev/null; true"
     ));
     assert!(text.contains("generic-receive-offload: on"), "{text}");
     text
@@ -97,7 +97,7 @@ profile everything {
         coalesce.rx_time = 50us; coalesce.tx_time = 5us
         feature.gro = off; feature.tso = off; feature.gso = off; feature.lro = off
     }
-    net "few" { qdisc = cake bandwidth 100Mbit/s; rings.rx = 64; eee = off }
+    net "few" { qdisc = cake bandwidth 100Mbit/s; rings.rx = 64; eee = off; rps_cpus = 1-2 }
 }
 guard everything { confirm within 10min }
 "#;
@@ -141,6 +141,7 @@ fn all_that_devices_have(member: &'static Member) {
     has(&server, &format!("{TC} show dev one root"), "target 8ms");
     has(&server, &format!("{TC} show dev few root"), "cake");
     has(&server, &format!("{TC} show dev few root"), "bandwidth 100Mbit");
+    has(&server, "cat /sys/class/net/few/queues/rx-0/rps_cpus", "6");
     has(&server, "ethtool -g many | sed 1,/Current/d", "RX: 512");
     has(&server, "ethtool -g one | sed 1,/Current/d", "TX: 1024");
     has(&server, "ethtool -c one", "rx-usecs: 50 ");

@@ -213,6 +213,12 @@ impl Reader<'_> {
                 present.devices.insert(kind, names);
             }
         }
+        for device in present.devices.get(&DeviceKind::Net).into_iter().flatten() {
+            if let Some(mut queues) = self.files.names(&format!("sys/class/net/{device}/queues")) {
+                queues.sort_by(|one, other| (one.len(), one).cmp(&(other.len(), other)));
+                present.queues.insert(device.clone(), queues);
+            }
+        }
         if let Some(online) = self.cpu_list("sys/devices/system/cpu/online") {
             let names = online.iter().map(|cpu| cpu.to_string()).collect();
             present.devices.insert(DeviceKind::Cpus, names);

@@ -49,10 +49,28 @@ impl Where {
     }
 }
 
-/// A path whose part in braces is a device.
+/// The part of a path that stands for each queue of a device.
+const QUEUE: &str = "{queue}";
+
+/// The places of an entry that each queue of a network device has, with the names of those queues (`rx-0`); none
+/// where it is no such entry.
+pub fn of_queues(at: &At, device: &str, queues: &[String]) -> Option<Vec<(String, Where)>> {
+    let At::Net(path) = at else { return None };
+    let (before, behind) = path.split_once(QUEUE)?;
+    let kind = before.rsplit('/').next().unwrap_or_default();
+    let numbered = queues.iter().filter_map(|queue| {
+        let number = queue.strip_prefix(kind)?;
+        let file = format!("/sys/class/net/{device}/{before}{number}{behind}");
+        Some((queue.clone(), Where::File(file)))
+    });
+    Some(numbered.collect())
+}
+
+/// A path whose part in braces is a device; any queue where that is a queue.
 fn named(path: &str, device: &str) -> String {
     let Some((before, rest)) = path.split_once('{') else { return path.to_owned() };
     match rest.split_once('}') {
+        Some(("queue", behind)) => format!("{before}*{}", named(behind, device)),
         Some((_, behind)) => format!("{before}{device}{}", named(behind, device)),
         None => path.to_owned(),
     }

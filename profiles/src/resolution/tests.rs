@@ -282,3 +282,30 @@ fn requirements_hold_or_are_told() {
         told[1].contains("not for this kernel") && told[1].contains("kernel.flavour is generic")
     );
 }
+
+#[test]
+fn each_queue_of_a_device_is_set() {
+    let facts = facts("6.12", Flavour::Generic);
+    let mut present = Present::default();
+    present.devices.insert(DeviceKind::Net, vec!["eth0".to_owned(), "lo".to_owned()]);
+    let queues = ["rx-0", "rx-1", "tx-0"].map(str::to_owned).to_vec();
+    present.queues.insert("eth0".to_owned(), queues);
+    let text = "profile p { net \"eth0\" { rps_cpus = 1-2; xps_cpus = 3 } }";
+    let here = on(&facts, &present, text);
+    assert_eq!(here.told, [""; 0]);
+    assert_eq!(
+        here.settings,
+        [
+            "net.device.rps_cpus of eth0/rx-0 = 6 @ /sys/class/net/eth0/queues/rx-0/rps_cpus",
+            "net.device.rps_cpus of eth0/rx-1 = 6 @ /sys/class/net/eth0/queues/rx-1/rps_cpus",
+            "net.device.xps_cpus of eth0/tx-0 = 8 @ /sys/class/net/eth0/queues/tx-0/xps_cpus",
+        ]
+    );
+    // Where nobody knows the machine, any queue.
+    let anywhere = on(&facts, &Present::default(), text);
+    let any = "net.device.rps_cpus of eth0 = 6 @ /sys/class/net/eth0/queues/rx-*/rps_cpus";
+    assert_eq!(anywhere.settings[0], any);
+    present.queues.insert("eth0".to_owned(), vec!["tx-0".to_owned()]);
+    let none = on(&facts, &present, "profile p { net \"eth0\" { rps_cpus = 1 } }");
+    assert_eq!(none.not_applicable, ["net.device.rps_cpus of eth0: the device has no such queue"]);
+}

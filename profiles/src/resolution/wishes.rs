@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::place::Where;
+use super::place::{Where, of_queues};
 use super::scope::Environment;
 use super::subject::{Entry, NoEntry, entries};
-use super::{Goal, NotApplicable, Origin, Request, Resolution, Resolved, safety};
+use super::{Goal, NotApplicable, Origin, Present, Request, Resolution, Resolved, safety};
 use crate::catalogue::{At, FormError, Kind, Presence, Setting};
 use crate::composition::{Candidate, Family, Winner, winner};
 use crate::diagnostic::{Diagnostic, Span, codes};
@@ -273,17 +273,31 @@ impl<'a, 'r> Wishes<'a, 'r> {
                     wished.not_applicable(name, reason, resolution);
                 }
                 Presence::Present(place) => {
-                    let place = Where::of(&place.at, wished.device.as_deref());
                     let modules = modules(setting, &goal);
-                    decided.push(Resolved {
+                    let resolved = |name: String, place: Where| Resolved {
                         setting: Some(setting),
                         name,
                         place,
-                        goal,
-                        origins: wished.origins,
+                        goal: goal.clone(),
+                        origins: wished.origins.clone(),
                         needs_guard: None,
-                        modules,
-                    });
+                        modules: modules.clone(),
+                    };
+                    match queues(self.request.present, &place.at, wished.device.as_deref()) {
+                        None => {
+                            let place = Where::of(&place.at, wished.device.as_deref());
+                            decided.push(resolved(name, place));
+                        }
+                        Some(queues) if queues.is_empty() => {
+                            let reason = "the device has no such queue".to_owned();
+                            wished.not_applicable(name, reason, resolution);
+                        }
+                        Some(queues) => decided.extend(
+                            queues
+                                .into_iter()
+                                .map(|(queue, place)| resolved(format!("{name}/{queue}"), place)),
+                        ),
+                    }
                 }
                 Presence::Absent(why) => wished.not_applicable(name, why, resolution),
             }
@@ -291,6 +305,12 @@ impl<'a, 'r> Wishes<'a, 'r> {
         safety::check(&mut decided, family, self.environment, guarded, resolution);
         resolution.settings = decided;
     }
+}
+
+/// The places of a setting that each queue of a device has, where it is one and they are known.
+fn queues(present: &Present, at: &At, device: Option<&str>) -> Option<Vec<(String, Where)>> {
+    let device = device?;
+    of_queues(at, device, present.queues.get(device)?)
 }
 
 impl Who<'_> {

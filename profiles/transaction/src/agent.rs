@@ -18,7 +18,7 @@ use crate::journal::{Begin, Directory, JournalError, LockError, Summary};
 use crate::plan::{MAX_BYTES, Plan, Target};
 use crate::sandbox::{Confined, Launch};
 use crate::store::StoreError;
-use crate::sys::{Kernel, Machine, Tasks};
+use crate::sys::{Held, Kernel, Machine, Tasks};
 use crate::{Engine, Unrecovered};
 
 /// The longest line, in bytes.
@@ -165,7 +165,7 @@ impl Agent {
                 names: names.iter().map(|path| list(path)).collect(),
             }),
             Question::Read(targets) => {
-                let mut kernel = Kernel::running();
+                let mut kernel = Kernel::running().holding(self.held());
                 Ok(Reply::Read(kernel.read_for_plan(targets)))
             }
             Question::Load(modules) => Ok(Reply::NotLoaded(
@@ -193,7 +193,7 @@ impl Agent {
     fn with_journal(&self, question: &Question, recovery: &mut Recovery) -> Result<Reply, Refusal> {
         let directory = self.lock()?;
         let machine = Machine::running().map_err(Refusal::Machine)?;
-        let mut store = Confined::of_kernel(self.launch.clone());
+        let mut store = Confined::of_kernel(self.launch.clone()).holding(self.held());
         let (mut engine, found) = Unrecovered::open(directory, machine)?.recover(&mut store)?;
         *recovery = found;
         let meant = |engine: &Engine<Directory>, number: Option<u32>| {
@@ -222,9 +222,11 @@ impl Agent {
                 let undone = match engine.rollback(number, &mut store, drifted) {
                     // A kernel that was tuned badly may start no process any more. The way back, which was
                     // checked when it was written down, is more than the fence around it.
-                    Err(EngineError::Store(StoreError::Writer(_))) => {
-                        engine.rollback(number, &mut Kernel::running(), drifted)?
-                    }
+                    Err(EngineError::Store(StoreError::Writer(_))) => engine.rollback(
+                        number,
+                        &mut Kernel::running().holding(self.held()),
+                        drifted,
+                    )?,
                     undone => undone?,
                 };
                 Reply::Undone(undone)
@@ -261,6 +263,11 @@ impl Agent {
         let failed = assigner.undo();
         self.save(assigner.known()).map_err(Refusal::Tasks)?;
         Ok(failed)
+    }
+
+    /// Device files that are held open by holders that are known beside the journal.
+    fn held(&self) -> Held {
+        Held::new(&self.journal, self.launch.clone())
     }
 
     /// What tasks were before they were assigned in this boot.

@@ -20,12 +20,15 @@
 //! }
 //! ```
 
+mod beside;
 mod child;
+mod holder;
 mod landlock;
 mod message;
 mod parent;
 mod seccomp;
 
+pub use beside::Beside;
 pub use parent::{Confined, Launch};
 
 use std::process::ExitCode;
@@ -33,9 +36,19 @@ use std::process::ExitCode;
 /// The argument by which a program knows that it is the child.
 pub const HIDDEN_ARGUMENT: &str = "--confined-writer";
 
+/// The arguments by which a program knows that it is to start somebody who holds a device file open, and
+/// that it is the one.
+pub(crate) const HOLD: &str = "--hold-device";
+const HOLD_ON: &str = "--hold-device-on";
+
 /// Does the child's work, if this process was started for that; then main is to return this.
 pub fn run_if_asked() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    let is_asked = arguments.next()? == HIDDEN_ARGUMENT && arguments.next().is_none();
-    is_asked.then(child::run)
+    let first = arguments.next()?;
+    match first.to_str()? {
+        HIDDEN_ARGUMENT => arguments.next().is_none().then(child::run),
+        HOLD => Some(holder::start(arguments)),
+        HOLD_ON => Some(holder::run(arguments)),
+        _ => None,
+    }
 }

@@ -2,6 +2,7 @@
 
 mod containers;
 mod files;
+mod held;
 mod huge;
 mod kernel;
 mod netlink;
@@ -9,6 +10,7 @@ mod network;
 mod tasks;
 
 pub use files::Files;
+pub use held::Held;
 pub use kernel::Kernel;
 pub use network::Network;
 pub use tasks::Tasks;

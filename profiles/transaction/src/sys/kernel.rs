@@ -1,6 +1,6 @@
-//! Everything of the kernel that this runs on: files, and network devices.
+//! Everything of the kernel that this runs on: files, network devices, and device files that are held open.
 
-use super::{Files, Network};
+use super::{Files, Held, Network};
 use crate::network::queueing;
 use crate::plan::Target;
 use crate::store::{Store, StoreError};
@@ -13,6 +13,8 @@ const DEFAULT_QDISC: &str = "/proc/sys/net/core/default_qdisc";
 pub struct Kernel {
     files: Files,
     network: Devices,
+    /// None where nobody says where holders are known.
+    held: Option<Held>,
 }
 
 /// Network devices.
@@ -28,12 +30,19 @@ enum Devices {
 impl Kernel {
     /// The running kernel's.
     pub fn running() -> Self {
-        Self { files: Files::of_kernel(), network: Devices::Closed }
+        Self { files: Files::of_kernel(), network: Devices::Closed, held: None }
     }
 
     /// Plain files in a directory that stands in for `/`, for tests and measurements, and no devices.
     pub fn beneath(base: impl Into<std::path::PathBuf>) -> Self {
-        Self { files: Files::beneath(base), network: Devices::None }
+        Self { files: Files::beneath(base), network: Devices::None, held: None }
+    }
+
+    /// Also device files that are held open.
+    #[must_use]
+    pub fn holding(mut self, held: Held) -> Self {
+        self.held = Some(held);
+        self
     }
 
     pub(crate) fn files(&mut self) -> &mut Files {
@@ -90,6 +99,7 @@ impl Kernel {
         match target {
             Target::File(_) => Ok(&mut self.files),
             Target::Link { .. } | Target::Ethtool { .. } => Ok(self.network()?),
+            Target::Held(_) => Ok(self.held.as_mut().ok_or(StoreError::OutOfReach)?),
             _ => Err(StoreError::OutOfReach),
         }
     }
@@ -102,6 +112,7 @@ impl Store for Kernel {
             Target::Link { .. } | Target::Ethtool { .. } => {
                 !matches!(self.network, Devices::None) && crate::network::is_known(target)
             }
+            Target::Held(_) => self.held.as_ref().is_some_and(|held| held.reaches(target)),
             _ => false,
         }
     }
