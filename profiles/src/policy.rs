@@ -70,6 +70,15 @@ impl<'p> Machine<'p> {
         Self { policy, state: State::Default, rules }
     }
 
+    /// A policy that is taken up while this rule runs; none: the default. Its dwell begins anew.
+    pub fn resumed(policy: &'p Compiled, current: Option<usize>, now: Duration) -> Self {
+        let state = match current.filter(|index| *index < policy.rules.len()) {
+            None => State::Default,
+            Some(index) => State::Rule { index, since: now, ending: None },
+        };
+        Self { state, ..Self::new(policy) }
+    }
+
     /// The rule that runs; none: the default.
     pub fn current(&self) -> Option<usize> {
         match self.state {

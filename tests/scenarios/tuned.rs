@@ -87,7 +87,42 @@ fn a_cluster_file_says_what_a_kernel_is_to_be() {
         until(&server, "web", "vm/swappiness", "21");
         let history = server.sh("partitiond profile history --partition web");
         assert!(history.contains("rolled back") && history.contains("confirmed"), "{history}");
+        a_policy_outlives_its_supervisor(&server);
     });
+}
+
+/// Whoever follows a policy may die on either side of a switch: nothing is applied for that.
+fn a_policy_outlives_its_supervisor(server: &Server) {
+    server.write(
+        "/web.ks",
+        "profile calm { vm.swappiness = 31 }\nprofile busy extends calm { vm.swappiness = 32 }\n\
+         policy {\n    default calm\n    when exists(\"/busy\") for 1s until not exists(\"/busy\") for 1s -> busy\n}\n",
+    );
+    let transactions = || {
+        let history = server.sh("partitiond --format json profile history --partition web");
+        history.matches("\"number\"").count()
+    };
+    let kill = || {
+        assert_eq!(server.kill("partitiond serve"), 1);
+        server.sh("partitiond up /cluster.ron 2>&1");
+        std::thread::sleep(Duration::from_secs(3));
+    };
+    server.sh("partitiond profile apply /web.ks --partition web");
+    let applied = transactions();
+    assert!(applied > 0);
+    kill();
+    assert_eq!((setting(server, "web", "vm/swappiness").as_str(), transactions()), ("31", applied));
+    server.sh("partitiond exec web -- touch /busy");
+    until(server, "web", "vm/swappiness", "32");
+    kill();
+    assert_eq!(
+        (setting(server, "web", "vm/swappiness").as_str(), transactions()),
+        ("32", applied + 1)
+    );
+    assert_eq!(profile_of(server, "web"), "busy");
+    server.sh("partitiond exec web -- rm /busy");
+    until(server, "web", "vm/swappiness", "31");
+    assert_eq!(transactions(), applied + 1, "the way back is no transaction of its own");
 }
 
 /// A danger: what does it, and what a person would do next in such a kernel, which then goes wrong.

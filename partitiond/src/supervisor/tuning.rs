@@ -5,6 +5,8 @@
 //! ([`Profile`]). A partition that does not survive a trial, or stops answering in one, is started again
 //! whatever its restart policy says, in its last confirmed profile.
 
+mod attendant;
+
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,14 +18,15 @@ use tokio::sync::oneshot;
 use transaction::agent::{Answer, Question};
 use transaction::engine::Report;
 
+use self::attendant::Attendant;
 use super::up::Teller;
 use super::{Supervisor, failed, problem};
 use crate::api::{Phase, Problem, ProblemKind, Progress};
 use crate::durable;
 use crate::keeper::Request;
 use crate::plan::Spec;
-use crate::tuning::steward::{Happening, undo_unwatched};
-use crate::tuning::{Errand, ErrandError, Kernel as _, Listener, Partition};
+use crate::tuning::steward::undo_unwatched;
+use crate::tuning::{Errand, ErrandError, Kernel, Listener, Partition};
 
 /// What a partition's kernel is to be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +59,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// What comes of an errand.
 type Outcome = Result<Report, String>;
+
+/// What is done with an errand.
+type How = fn(&Errand, &mut dyn Kernel, &mut dyn Listener) -> Result<(), ErrandError>;
 
 impl Supervisor {
     /// What is known of a partition's profile.
@@ -197,13 +203,14 @@ impl Supervisor {
     }
 
     /// Takes up the profile of a partition that runs already: a trial that nobody has watched meanwhile is
-    /// over, and a policy goes on.
+    /// over, what was confirmed is looked after again, and what never came into force comes now.
     pub(super) fn take_up_profile(self: &Arc<Self>, name: &str, life: u64) {
-        let Profile { confirmed, on_trial, .. } = self.profile(name);
-        match confirmed {
+        let Profile { wanted, confirmed, on_trial } = self.profile(name);
+        match (confirmed, wanted) {
             _ if on_trial => self.end_trial(name, life),
-            Some(errand) if errand.follow => drop(self.send(name, life, errand)),
-            _ => {}
+            (Some(errand), None) => drop(self.attend(name, life, errand, Errand::resume)),
+            (_, Some(errand)) => drop(self.send(name, life, errand)),
+            (None, None) => {}
         }
     }
 
@@ -221,14 +228,29 @@ impl Supervisor {
                         );
                         supervisor.events.tell(Some(&name), "profile", text, Vec::new());
                     }
+                    if let Some(errand) = supervisor.profile(&name).confirmed {
+                        let _in_runtime = handle.enter();
+                        drop(supervisor.attend(&name, life, errand, Errand::resume));
+                    }
                 }
                 Err(error) => supervisor.power_cycle(&handle, &name, life, &error.to_string()),
             }
         });
     }
 
-    /// Starts a thread for an errand.
+    /// Starts a thread that brings a profile into force.
     fn send(self: &Arc<Self>, name: &str, life: u64, errand: Errand) -> oneshot::Receiver<Outcome> {
+        self.attend(name, life, errand, Errand::carry_out)
+    }
+
+    /// Starts a thread for an errand.
+    fn attend(
+        self: &Arc<Self>,
+        name: &str,
+        life: u64,
+        errand: Errand,
+        how: How,
+    ) -> oneshot::Receiver<Outcome> {
         let (tell, hear) = oneshot::channel();
         let mut attendant = Attendant {
             supervisor: self.clone(),
@@ -246,7 +268,7 @@ impl Supervisor {
                     &attendant.supervisor.paths.partition(&attendant.name),
                 );
                 let errand = attendant.errand.clone();
-                if let Err(why) = errand.carry_out(&mut kernel, &mut attendant) {
+                if let Err(why) = how(&errand, &mut kernel, &mut attendant) {
                     attendant.failed(why);
                 }
             });
@@ -275,113 +297,5 @@ impl Supervisor {
                 self.events.tell(Some(name), "warning", text, Vec::new());
             }
         });
-    }
-}
-
-/// Looks after one partition's profile.
-struct Attendant {
-    supervisor: Arc<Supervisor>,
-    handle: Handle,
-    name: String,
-    life: u64,
-    errand: Errand,
-    tell: Option<oneshot::Sender<Outcome>>,
-    ended: bool,
-}
-
-impl Listener for Attendant {
-    fn before(&mut self, guarded: bool) {
-        // Before it is in force, so that nothing that it does to us leaves it in force.
-        self.supervisor.remember(&self.name, |profile| profile.on_trial = guarded);
-    }
-
-    fn applied(&mut self, report: &Report, guarded: bool) {
-        if !guarded {
-            self.confirmed();
-        }
-        let text =
-            format!("profile {} is in force (transaction {})", report.profile, report.number);
-        let told = match guarded {
-            true => format!("{}, to be confirmed", report.profile),
-            false => report.profile.clone(),
-        };
-        self.tuned(Ok(told));
-        self.supervisor.events.tell(Some(&self.name), "profile", text, Vec::new());
-        if let Some(tell) = self.tell.take() {
-            let _ = tell.send(Ok(report.clone()));
-        }
-    }
-
-    fn happened(&mut self, happening: &Happening) {
-        let text = happening.to_string();
-        self.supervisor.events.tell(Some(&self.name), "profile", text, Vec::new());
-        match happening {
-            Happening::Confirmed(_) => {
-                self.confirmed();
-                let profile = self.errand.profile.clone();
-                self.tuned(Ok(profile.unwrap_or_else(|| "confirmed".to_owned())));
-            }
-            Happening::Undone { why, .. } => {
-                self.tuned(Err(format!("it was undone: {why}")));
-                self.supervisor.remember(&self.name, |profile| {
-                    profile.on_trial = false;
-                    profile.wanted = None;
-                });
-            }
-            Happening::Superseded => {
-                self.supervisor.remember(&self.name, |profile| profile.on_trial = false);
-            }
-            Happening::Stuck { error, .. } => {
-                self.ended = true;
-                self.supervisor.power_cycle(&self.handle, &self.name, self.life, error);
-            }
-            Happening::Switched { .. }
-            | Happening::NotSwitched { .. }
-            | Happening::NotAssigned(_) => {}
-        }
-    }
-
-    fn goes_on(&mut self) -> bool {
-        !self.ended
-            && self
-                .supervisor
-                .in_life(&self.name, self.life)
-                .is_some_and(|kept| matches!(kept.report.phase, Phase::Ready | Phase::Silent))
-    }
-}
-
-impl Attendant {
-    fn confirmed(&self) {
-        // The next start makes its own plan.
-        let errand = Errand { plan: None, ..self.errand.clone() };
-        self.supervisor.remember(&self.name, |profile| {
-            *profile = Profile { confirmed: Some(errand), ..Profile::default() };
-        });
-    }
-
-    fn tuned(&self, tuned: Result<String, String>) {
-        self.supervisor.update_life(&self.name, self.life, |kept| kept.tuned = Some(tuned));
-    }
-
-    fn failed(&mut self, error: ErrandError) {
-        let why = error.to_string();
-        match error {
-            ErrandError::Refused(_) => {
-                self.supervisor.remember(&self.name, |profile| profile.on_trial = false);
-            }
-            // Half of it may be in force, and nobody is there to say that it is to stay.
-            ErrandError::Lost(_) if self.supervisor.profile(&self.name).on_trial => {
-                self.supervisor.power_cycle(&self.handle, &self.name, self.life, &why);
-            }
-            ErrandError::Lost(_) => {}
-        }
-        self.tuned(Err(why.clone()));
-        match self.tell.take() {
-            Some(tell) if !tell.is_closed() => drop(tell.send(Err(why))),
-            _ => {
-                let text = format!("its profile is not in force: {why}");
-                self.supervisor.events.tell(Some(&self.name), "warning", text, Vec::new());
-            }
-        }
     }
 }

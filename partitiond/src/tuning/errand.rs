@@ -3,18 +3,21 @@
 
 use std::time::{Duration, Instant};
 
+use profiles::composition::Arguments;
 use profiles::diagnostic::{Diagnostic, Source, render};
 use profiles::guarding;
-use profiles::policy::compile;
+use profiles::policy::{Compiled, compile};
 use profiles::scripts::{Scripts, arguments};
 use serde::{Deserialize, Serialize};
 use transaction::Plan;
+use transaction::agent::{Question, Reply};
 use transaction::engine::Report;
+use transaction::journal::{Begin, Summary};
 
 use super::TuningError;
-use super::kernel::{Kernel, KernelError};
+use super::kernel::{Kernel, KernelError, ask};
 use super::prepare::{PrepareError, Prepared, Wanted, prepare};
-use super::steward::{Happening, INTERVAL, Steward};
+use super::steward::{Happening, INTERVAL, Steward, rule_of};
 
 /// What is to be brought into force and looked after.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +56,9 @@ impl From<String> for ErrandError {
 pub trait Listener {
     /// The plan is about to be applied; `guarded`: somebody has to look after it.
     fn before(&mut self, _guarded: bool) {}
+
+    /// It was in force already, and is looked after again.
+    fn resumed(&mut self, _profile: &str) {}
 
     /// The plan is in force.
     fn applied(&mut self, report: &Report, guarded: bool);
@@ -94,20 +100,10 @@ impl Errand {
         kernel: &mut dyn Kernel,
         listener: &mut dyn Listener,
     ) -> Result<(), ErrandError> {
-        let scripts = self.read();
-        if scripts.is_wrong() {
-            return Err(told(&scripts, &scripts.diagnostics).into());
-        }
-        let profile = scripts.choose(self.profile.as_deref()).map_err(|error| error.to_string())?;
-        let arguments = arguments(&self.parameters).map_err(|error| error.to_string())?;
-        let mut wrong = Vec::new();
-        let policy = scripts.policy().filter(|_| self.follow);
-        let policy = policy.map(|policy| compile(policy, &scripts.sources, &mut wrong));
-        if !wrong.is_empty() {
-            return Err(told(&scripts, &wrong).into());
-        }
+        let Read { scripts, profile, arguments, policy } = self.understood()?;
         let prepared = match &self.plan {
             Some(plan) => {
+                let mut wrong = Vec::new();
                 let watched = scripts.library.family(&profile).ok().and_then(|family| {
                     let guard = scripts.library.guard(&family)?;
                     Some(guarding::compile(guard, &scripts.sources, &mut wrong))
@@ -142,14 +138,103 @@ impl Errand {
             Duration::ZERO,
         );
         listener.applied(&report, guarded);
-        while steward.is_needed() && listener.goes_on() {
-            std::thread::sleep(INTERVAL);
-            for happening in steward.look(kernel, begun.elapsed()) {
-                listener.happened(&happening);
-            }
-        }
+        look_after(&mut steward, begun, kernel, listener);
         Ok(())
     }
+
+    /// Looks after the profile again if it is still in force, with what its policy has put above it; changes
+    /// nothing. Returns when there is nothing left to look after, and at once where somebody has taken the
+    /// profile back meanwhile.
+    ///
+    /// # Errors
+    /// Why it cannot be looked after.
+    pub fn resume(
+        &self,
+        kernel: &mut dyn Kernel,
+        listener: &mut dyn Listener,
+    ) -> Result<(), ErrandError> {
+        let Read { scripts, profile, arguments, policy } = self.understood()?;
+        let in_force = in_force(kernel).map_err(|error| ErrandError::Lost(error.to_string()))?;
+        let Some(base) = in_force.iter().rposition(|(summary, _)| summary.profile == profile)
+        else {
+            return Ok(());
+        };
+        let stack: Vec<Summary> =
+            in_force.iter().skip(base).map(|(summary, _)| summary.clone()).collect();
+        let switched = stack.iter().skip(1).all(|above| {
+            policy.as_ref().is_some_and(|policy| rule_of(policy, &above.profile).is_some())
+        });
+        if !switched {
+            return Ok(());
+        }
+        let assigns = in_force.last().is_some_and(|(_, begin)| !begin.plan.workloads.is_empty());
+        let begun = Instant::now();
+        let mut steward = Steward::resumed(
+            &scripts,
+            &arguments,
+            policy.as_ref(),
+            &stack,
+            assigns,
+            Duration::ZERO,
+        );
+        listener.resumed(stack.last().map_or(&profile, |top| &top.profile));
+        look_after(&mut steward, begun, kernel, listener);
+        Ok(())
+    }
+
+    fn understood(&self) -> Result<Read, String> {
+        let scripts = self.read();
+        if scripts.is_wrong() {
+            return Err(told(&scripts, &scripts.diagnostics));
+        }
+        let profile = scripts.choose(self.profile.as_deref()).map_err(|error| error.to_string())?;
+        let arguments = arguments(&self.parameters).map_err(|error| error.to_string())?;
+        let mut wrong = Vec::new();
+        let policy = scripts.policy().filter(|_| self.follow);
+        let policy = policy.map(|policy| compile(policy, &scripts.sources, &mut wrong));
+        match wrong.is_empty() {
+            true => Ok(Read { scripts, profile, arguments, policy }),
+            false => Err(told(&scripts, &wrong)),
+        }
+    }
+}
+
+/// An errand's texts, understood.
+struct Read {
+    scripts: Scripts,
+    profile: String,
+    arguments: Arguments,
+    policy: Option<Compiled>,
+}
+
+fn look_after(
+    steward: &mut Steward<'_>,
+    begun: Instant,
+    kernel: &mut dyn Kernel,
+    listener: &mut dyn Listener,
+) {
+    while steward.is_needed() && listener.goes_on() {
+        std::thread::sleep(INTERVAL);
+        for happening in steward.look(kernel, begun.elapsed()) {
+            listener.happened(&happening);
+        }
+    }
+}
+
+/// The transactions in force on a kernel, oldest first.
+fn in_force(kernel: &mut dyn Kernel) -> Result<Vec<(Summary, Begin)>, KernelError> {
+    let begins = match ask(kernel, &Question::InForce)? {
+        Reply::InForce(begins) => begins,
+        other => return Err(KernelError::unexpected(&other)),
+    };
+    let history = match ask(kernel, &Question::History)? {
+        Reply::History(history) => history,
+        other => return Err(KernelError::unexpected(&other)),
+    };
+    let Some(boot) = begins.last().map(|begin| begin.boot.clone()) else { return Ok(Vec::new()) };
+    let in_force =
+        history.into_iter().filter(|summary| summary.state.is_in_force() && summary.boot == boot);
+    Ok(in_force.zip(begins).collect())
 }
 
 fn told(scripts: &Scripts, diagnostics: &[Diagnostic]) -> String {

@@ -10,7 +10,7 @@ use profiles::composition::Arguments;
 use profiles::expression::{Found, Scope, Value};
 use profiles::facts::{Look, Signals};
 use profiles::guarding::{Watch, Watched};
-use profiles::policy::{Compiled, Machine, Switch};
+use profiles::policy::{Compiled, CompiledRule, Machine, Switch};
 use profiles::scripts::Scripts;
 use transaction::agent::{Question, Reply};
 use transaction::assign::{By, Match, Wishes, Workload};
@@ -163,6 +163,12 @@ fn workloads(scripts: &Scripts) -> Vec<Workload> {
         .collect()
 }
 
+/// Which rule switches to this profile.
+pub fn rule_of(policy: &Compiled, profile: &str) -> Option<usize> {
+    let target = |rule: &CompiledRule| rule.target.profile.as_ref().map(|name| name.text.clone());
+    policy.rules.iter().position(|rule| target(rule).as_deref() == Some(profile))
+}
+
 impl<'s> Steward<'s> {
     /// Looks after a transaction that was just committed, at this time by the clock of whoever asks.
     pub fn new(
@@ -183,6 +189,31 @@ impl<'s> Steward<'s> {
             workloads: policy.map(|_| workloads(scripts)).unwrap_or_default(),
             complaints: Vec::new(),
             stack: vec![committed],
+        }
+    }
+
+    /// Looks after what others looked after before: these transactions of the scripts, oldest first, which
+    /// nothing undoes by itself any more.
+    pub fn resumed(
+        scripts: &'s Scripts,
+        arguments: &'s Arguments,
+        policy: Option<&'s Compiled>,
+        stack: &[Summary],
+        assigns: bool,
+        now: Duration,
+    ) -> Self {
+        let switched_to = match stack {
+            [_, .., top] => Some(&top.profile),
+            _ => None,
+        };
+        let machine = |policy: &'s Compiled| {
+            let current = switched_to.and_then(|name| rule_of(policy, name));
+            (policy, Machine::resumed(policy, current, now))
+        };
+        Self {
+            policy: policy.map(machine),
+            stack: stack.iter().map(|summary| summary.number).collect(),
+            ..Self::new(scripts, arguments, policy, 0, None, assigns, now)
         }
     }
 
