@@ -8,6 +8,7 @@ pub mod command_line;
 pub mod iomem;
 pub mod kernel;
 pub mod kernel_log;
+pub mod kvm;
 pub mod layout;
 pub mod memory;
 pub mod page_tables;
