@@ -1,5 +1,30 @@
 //! The `kvm` back end: a kernel in a virtual machine, isolated by hardware.
 //!
-//! [`trial`] finds out whether this machine's KVM can run one.
+//! [`Instance::start`] fills memory with kernel, initramfs and tables, and starts a process ([`vmm`]) that is
+//! given this memory and `/dev/kvm` as descriptors, and knows nothing else. [`trial`] finds out whether this
+//! machine's KVM can run a kernel.
 
+mod acpi;
+mod address_space;
+mod bus;
+mod cgroup;
+mod cpuid;
+mod devices;
+mod instance;
+mod machine;
+mod message;
+mod slots;
+mod spec;
+mod status;
+mod topology;
 pub mod trial;
+mod vcpu;
+mod virtio;
+mod vm;
+pub mod vmm;
+
+pub use cgroup::CgroupError;
+pub use instance::Instance;
+pub use spec::{Failure, Record, Spec, StartError, Step};
+pub use status::{Counters, State, StatusError};
+pub use topology::Topology;

@@ -23,7 +23,7 @@
 
 use std::collections::BTreeMap;
 
-use boot::bare::NodeShare;
+use boot::host_memory::NodeShare;
 use boot::memory::Segment;
 use boot::units::{Bytes, CpuSet};
 use serde::{Deserialize, Serialize};

@@ -9,7 +9,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use boot::bare::{LowMemory, LowWindow, PageSize, Pool, Starter};
+use boot::bare::{LowMemory, LowWindow, Starter};
+use boot::host_memory::{PageSize, Pool};
 use boot::memory::Segment;
 use boot::units::NodeId;
 use serde::{Deserialize, Serialize};
@@ -142,13 +143,13 @@ impl Ledger {
 
     /// The windows of low memory that partitions own.
     pub fn windows(&self) -> Vec<LowWindow> {
-        self.partitions.values().map(|entry| entry.spec.bare.low).collect()
+        self.partitions.values().filter_map(|entry| Some(entry.spec.boot.bare()?.low)).collect()
     }
 
     /// The ranges of pools that partitions own, but for the one of that name.
     pub fn ranges(&self, but: &str) -> Vec<Segment> {
         let others = self.partitions.iter().filter(|(name, _)| *name != but);
-        others.flat_map(|(_, entry)| entry.spec.bare.ranges.iter().copied()).collect()
+        others.flat_map(|(_, entry)| entry.spec.boot.ranges().to_vec()).collect()
     }
 
     /// A window for one more partition.

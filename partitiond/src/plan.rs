@@ -210,9 +210,9 @@ pub struct Change {
 /// What a plan means for the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HostChange {
-    /// CPUs that it takes offline.
+    /// CPUs that it gives away; it takes those of bare partitions offline.
     pub gives_cpus: CpuSet,
-    /// CPUs that come back online.
+    /// CPUs that it gets back.
     pub gets_cpus: CpuSet,
     /// Huge pages, by node and size.
     pub hugepages: Vec<HugePageChange>,

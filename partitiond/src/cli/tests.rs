@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use boot::bare::NodeShare;
+use boot::host_memory::NodeShare;
 use boot::memory::Segment;
 use boot::units::{Bytes, NodeId, PhysAddr};
 use clap::{CommandFactory, Parser};

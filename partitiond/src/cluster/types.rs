@@ -49,7 +49,7 @@ pub enum Trust {
 }
 
 /// What boots a partition's kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Backend {
     /// `Bare` where the machine and the trust allow it, else `Kvm`.
     #[default]
@@ -58,6 +58,17 @@ pub enum Backend {
     Bare,
     /// In a virtual machine.
     Kvm,
+}
+
+impl Backend {
+    /// In one word, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Bare => "bare",
+            Self::Kvm => "kvm",
+        }
+    }
 }
 
 /// Something about a machine that endangers it and that the operator accepts by name.

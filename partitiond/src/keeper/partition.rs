@@ -7,7 +7,7 @@ mod timing;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use boot::bare::{Guard, Instance};
+use boot::backend::{Guard, Instance};
 use protocol::channel::{Channel, ChannelError, RingChannel};
 use protocol::mailbox::Mailbox;
 use protocol::ring::RingError;
@@ -330,8 +330,8 @@ impl Partition {
         if !self.timing.request_is_due() {
             return None;
         }
-        let stolen = self.timing.theft_is_due().then(|| self.instance.stolen_cpu()).flatten();
-        self.ending.verdict(self.instance.request(), stolen)
+        let lost = self.timing.loss_is_due().then(|| self.instance.lost()).flatten();
+        self.ending.verdict(self.instance.request(), lost)
     }
 
     /// The last look at a partition that has ended.

@@ -1,0 +1,177 @@
+//! What the process of a virtual machine is told before it begins, and what it answers.
+//!
+//! Both go over one socket: the description with the descriptors that it is about, to the end of that
+//! direction; then one line back.
+
+use std::io::{self, IoSlice, IoSliceMut, Read as _, Write as _};
+use std::net::Shutdown;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
+use serde::{Deserialize, Serialize};
+
+use super::topology::Topology;
+use crate::units::{Bytes, CpuId, PhysAddr};
+
+/// What a virtual machine is made of, besides the descriptors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// The host's CPU of each virtual one.
+    pub cpus: Vec<CpuId>,
+    /// How the virtual ones belong together.
+    pub topology: Topology,
+    /// How much memory its file holds.
+    pub memory: Bytes,
+    /// Where the kernel is entered.
+    pub entry: PhysAddr,
+    /// Where the page tables are that it is entered on.
+    pub page_tables: PhysAddr,
+    /// Where the zero page is.
+    pub boot_params: PhysAddr,
+    /// Its devices, in the order of their places.
+    pub devices: Vec<Device>,
+}
+
+/// A virtio device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Device {
+    /// Entropy.
+    Rng,
+}
+
+/// The descriptors that come with a [`Description`], in this order.
+#[derive(Debug)]
+pub struct Descriptors<T> {
+    /// `/dev/kvm`.
+    pub kvm: T,
+    /// The file of its memory.
+    pub memory: T,
+    /// The file where it tells how it is.
+    pub status: T,
+}
+
+/// How many they are.
+const COUNT: usize = 3;
+
+/// No description is longer: one of 255 CPUs has some 3 KiB.
+const LONGEST: u64 = 1 << 20;
+
+/// Sends a description.
+///
+/// # Errors
+///
+/// What sendmsg(2) says.
+pub fn send(
+    mut to: &UnixStream,
+    description: &Description,
+    with: &Descriptors<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let text = serde_json::to_vec(description)?;
+    let numbers: [_; COUNT] = [&with.kvm, &with.memory, &with.status].map(|fd| fd.as_raw_fd());
+    let rights = [ControlMessage::ScmRights(&numbers)];
+    let pieces = [IoSlice::new(&text)];
+    let sent = sendmsg::<()>(to.as_raw_fd(), &pieces, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    to.write_all(text.get(sent..).unwrap_or_default())?;
+    to.shutdown(Shutdown::Write)
+}
+
+/// Receives a description.
+///
+/// # Errors
+///
+/// What recvmsg(2) says; [`io::ErrorKind::InvalidData`] where it is none.
+pub fn receive(from: &UnixStream) -> io::Result<(Description, Descriptors<OwnedFd>)> {
+    let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
+    let mut text = vec![0; 64 << 10];
+    let mut control = nix::cmsg_space!([std::os::fd::RawFd; COUNT]);
+    let mut pieces = [IoSliceMut::new(&mut text)];
+    let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(from.as_raw_fd(), &mut pieces, Some(&mut control), flags)?;
+    let mut descriptors = Vec::new();
+    for message in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(numbers) = message {
+            // SAFETY: the kernel has just made them for this process, and nobody else knows of them.
+            descriptors.extend(numbers.iter().map(|fd| unsafe { OwnedFd::from_raw_fd(*fd) }));
+        }
+    }
+    let length = message.bytes;
+    text.truncate(length);
+    from.take(LONGEST).read_to_end(&mut text)?;
+    let description = serde_json::from_slice(&text)?;
+    let [kvm, memory, status] = <[OwnedFd; COUNT]>::try_from(descriptors)
+        .map_err(|_| invalid("the descriptors did not come with it"))?;
+    Ok((description, Descriptors { kvm, memory, status }))
+}
+
+/// Answers whether the virtual machine runs.
+///
+/// # Errors
+///
+/// What write(2) says.
+pub fn answer(mut to: &UnixStream, result: &Result<(), String>) -> io::Result<()> {
+    let mut line = serde_json::to_vec(result)?;
+    line.push(b'\n');
+    to.write_all(&line)
+}
+
+/// Waits for the answer.
+///
+/// # Errors
+///
+/// What read(2) says; [`io::ErrorKind::UnexpectedEof`] where the process ended without one.
+pub fn hear(from: &UnixStream) -> io::Result<Result<(), String>> {
+    let mut text = Vec::new();
+    from.take(LONGEST).read_to_end(&mut text)?;
+    match text.strip_suffix(b"\n") {
+        Some(line) => Ok(serde_json::from_slice(line)?),
+        None => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsFd as _;
+
+    use super::*;
+
+    fn description() -> Description {
+        Description {
+            cpus: (0..255).map(CpuId).collect(),
+            topology: Topology::flat(255),
+            memory: Bytes::gib(1),
+            entry: PhysAddr(1 << 24),
+            page_tables: PhysAddr(1),
+            boot_params: PhysAddr(2),
+            devices: vec![Device::Rng],
+        }
+    }
+
+    #[test]
+    fn a_description_arrives_with_its_descriptors() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let file = File::open("/proc/self/exe").unwrap();
+        let with = Descriptors { kvm: file.as_fd(), memory: file.as_fd(), status: file.as_fd() };
+        send(&ours, &description(), &with).unwrap();
+        let (heard, descriptors) = receive(&theirs).unwrap();
+        assert_eq!(heard, description());
+        let here = nix::sys::stat::fstat(&file).unwrap().st_ino;
+        let there = nix::sys::stat::fstat(&descriptors.status).unwrap().st_ino;
+        assert_eq!(here, there);
+        answer(&theirs, &Err("no".to_owned())).unwrap();
+        drop(theirs);
+        assert_eq!(hear(&ours).unwrap(), Err("no".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_description_is_an_error() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.write_all(b"{}").unwrap();
+        drop(ours);
+        assert!(receive(&theirs).is_err());
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        drop(theirs);
+        assert!(hear(&ours).is_err(), "the process ended");
+    }
+}

@@ -1,0 +1,131 @@
+//! The process of a virtual machine. It is given all that it has over its standard input, and opens nothing.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+use kvm_ioctls::VmFd;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
+use super::bus::Bus;
+use super::machine::{Machine, MachineError};
+use super::message::{self, Description};
+use super::status::{self, Counting, State};
+use super::vcpu::{Stopped, Vcpu};
+use crate::units::CpuId;
+
+/// The program's argument that makes it such a process.
+pub const ARGUMENT: &str = "vmm";
+
+/// How often it tells what it has counted.
+const TELLING: Duration = Duration::from_secs(1);
+
+/// Why it ends before its CPUs have run.
+#[derive(Debug, thiserror::Error)]
+enum VmmError {
+    /// the virtual machine
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// threads
+    #[error("a thread cannot be started: {0}")]
+    Thread(#[source] io::Error),
+}
+
+/// Runs a virtual machine until its kernel wants no more.
+pub fn run() -> ExitCode {
+    let socket = match io::stdin().as_fd().try_clone_to_owned() {
+        Ok(socket) => UnixStream::from(socket),
+        Err(error) => return complain(&error),
+    };
+    let (description, with) = match message::receive(&socket) {
+        Ok(received) => received,
+        Err(error) => return complain(&error),
+    };
+    let status = File::from(with.status);
+    let (tell, hear) = channel();
+    let counting: Vec<_> = description.cpus.iter().map(|_| Arc::new(Counting::default())).collect();
+    let memory = File::from(with.memory);
+    let started = Machine::new(with.kvm, &memory, &description, &tell)
+        .map_err(VmmError::from)
+        .and_then(|machine| start(machine, &description, &counting, &tell));
+    let told = message::answer(&socket, &started.as_ref().map(drop).map_err(ToString::to_string));
+    drop(socket);
+    let _interrupts = match started {
+        Ok(vm) => vm,
+        Err(error) => return complain(&error),
+    };
+    if let Err(error) = told.and_then(|()| status::tell(&status, &State::Running)) {
+        return complain(&error);
+    }
+    let state = loop {
+        // Whoever reads them looks for trends: a number that could not be told now comes with the next.
+        match hear.recv_timeout(TELLING) {
+            Ok(state) => break state,
+            Err(RecvTimeoutError::Timeout) => drop(status::tell_counters(&status, &counting)),
+            Err(RecvTimeoutError::Disconnected) => {
+                break State::Failed("all of its threads are gone".to_owned());
+            }
+        }
+    };
+    let _ = status::tell_counters(&status, &counting);
+    match status::tell(&status, &state) {
+        // Other threads may be in their guest: they end with the process.
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => complain(&error),
+    }
+}
+
+fn complain(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("partitiond vmm: {error}");
+    ExitCode::FAILURE
+}
+
+/// Starts a thread for each CPU, each on its own of the host's. Interrupts reach them for as long as the
+/// descriptor is there that is returned.
+fn start(
+    machine: Machine,
+    description: &Description,
+    counting: &[Arc<Counting>],
+    tell: &Sender<State>,
+) -> Result<VmFd, VmmError> {
+    let Machine { cpus, ports, registers, service, counts: _, vm } = machine;
+    let (ports, registers) = (Arc::new(ports), Arc::new(registers));
+    let failed = tell.clone();
+    std::thread::Builder::new()
+        .name("devices".to_owned())
+        .spawn(move || {
+            if let Err(error) = service.run() {
+                let _ = failed.send(State::Failed(format!("its devices stop: {error}")));
+            }
+        })
+        .map_err(VmmError::Thread)?;
+    for ((cpu, on), counting) in cpus.into_iter().zip(&description.cpus).zip(counting) {
+        let (on, counting, tell) = (*on, counting.clone(), tell.clone());
+        let (ports, registers) = (ports.clone(), registers.clone());
+        std::thread::Builder::new()
+            .name(format!("on CPU {}", on.0))
+            .spawn(move || {
+                let _ = tell.send(run_on(cpu, on, &ports, &registers, &counting));
+            })
+            .map_err(VmmError::Thread)?;
+    }
+    Ok(vm)
+}
+
+fn run_on(cpu: Vcpu, on: CpuId, ports: &Bus, registers: &Bus, counting: &Arc<Counting>) -> State {
+    let mut only = CpuSet::new();
+    let pinned = only.set(on.0 as usize).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
+    if let Err(error) = pinned {
+        return State::Failed(format!("a virtual CPU cannot run on {on}: {error}"));
+    }
+    match cpu.run(ports, registers, counting) {
+        Stopped::TripleFault => State::Restart,
+        Stopped::Broken(why) => State::Failed(why),
+    }
+}
