@@ -104,15 +104,17 @@ pub fn receive(from: &UnixStream) -> io::Result<(Description, Descriptors<OwnedF
     Ok((description, Descriptors { kvm, memory, status }))
 }
 
-/// Answers whether the virtual machine runs.
+/// Answers whether the virtual machine runs, and hangs up.
 ///
 /// # Errors
 ///
-/// What write(2) says.
+/// What write(2) and shutdown(2) say.
 pub fn answer(mut to: &UnixStream, result: &Result<(), String>) -> io::Result<()> {
     let mut line = serde_json::to_vec(result)?;
     line.push(b'\n');
-    to.write_all(&line)
+    to.write_all(&line)?;
+    // It is our standard input, too: who listens would wait for the end of that.
+    to.shutdown(Shutdown::Both)
 }
 
 /// Waits for the answer.
@@ -159,9 +161,10 @@ mod tests {
         let here = nix::sys::stat::fstat(&file).unwrap().st_ino;
         let there = nix::sys::stat::fstat(&descriptors.status).unwrap().st_ino;
         assert_eq!(here, there);
+        let still_open = theirs.try_clone().unwrap();
         answer(&theirs, &Err("no".to_owned())).unwrap();
-        drop(theirs);
         assert_eq!(hear(&ours).unwrap(), Err("no".to_owned()));
+        drop(still_open);
     }
 
     #[test]
