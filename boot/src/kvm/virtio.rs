@@ -4,6 +4,7 @@
 //! ([`mmio`]), which has the queues and hands them to the device whenever there is something to do; and what
 //! is outside reaches it through descriptors that one thread watches for all of them ([`service`]).
 
+pub mod blk;
 pub mod mmio;
 mod queues;
 pub mod rng;
@@ -56,6 +57,11 @@ pub trait Device: Send {
     /// As [`Device::serve`].
     fn changed(&mut self, _watched: usize, _queues: &mut Queues<'_>) -> Result<(), Spoilt> {
         Ok(())
+    }
+
+    /// What it has done since the start, as numbers whose names belong to its kind.
+    fn counts(&self) -> Vec<u64> {
+        Vec::new()
     }
 
     /// Its driver starts over. When this returns nothing touches the guest's memory any more that an earlier
