@@ -232,6 +232,14 @@ impl Instance {
         }
     }
 
+    /// What its virtual machine has done; `None` where it has none, or where that makes no sense.
+    pub fn activity(&self) -> Option<kvm::Activity> {
+        match self {
+            Self::Bare(_) => None,
+            Self::Kvm(instance) => instance.activity().ok(),
+        }
+    }
+
     /// The records of the kernel's log from number `from` on.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod bus;
 mod cgroup;
 mod cpuid;
 mod devices;
+mod disk;
 mod instance;
 mod machine;
 mod message;
@@ -24,7 +25,8 @@ mod vm;
 pub mod vmm;
 
 pub use cgroup::CgroupError;
+pub use disk::DiskError;
 pub use instance::Instance;
-pub use spec::{Failure, Record, Spec, StartError, Step};
-pub use status::{Counters, State, StatusError};
+pub use spec::{DiskSpec, Failure, Record, Spec, StartError, Step};
+pub use status::{Activity, Counters, DeviceActivity, StatusError};
 pub use topology::Topology;

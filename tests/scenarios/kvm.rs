@@ -1,63 +1,183 @@
 //! Partitions in virtual machines. The server's virtualisation is emulated: this proves that it works, not how
 //! fast it is.
 
-use std::time::Duration;
-
 use scenarios::{Server, Setup, scenario};
+use serde_json::Value;
 
+/// As `bare` runs it, changed in one word.
 const CLUSTER: &str = r#"Cluster(
-    trust: Isolated,
+    trust: Mutual,
+    backend: Kvm,
     partitions: {
-        "one": (image: "linux-6.1-cloud", memory: "256MiB"),
+        "one": (image: "linux-6.1-cloud", memory: "256MiB",
+                disks: [(name: "data", path: "/data.img"), (name: "seed", path: "/seed.img", read_only: true)]),
+        "rt": (image: "linux-6.12-rt", cpus: Count(2), memory: "256MiB"),
+        "new": (image: "linux-7.2-cloud", memory: "256MiB"),
     },
 )
 "#;
 
-fn server() -> Server {
-    Server::start(&Setup {
-        modules: &["kvm_amd"],
-        images: &["linux-6.1-cloud"],
-        ..Setup::default()
-    })
+/// Two back ends side by side.
+const BOTH: &str = r#"Cluster(
+    trust: Mutual,
+    partitions: {
+        "one": (image: "linux-6.1-cloud", memory: "256MiB", backend: Kvm),
+        "other": (image: "linux-6.1-cloud", memory: "256MiB", backend: Bare),
+    },
+)
+"#;
+
+fn server(images: &'static [&'static str], cpus: u32) -> Server {
+    let topology = rig::Topology::flat(cpus);
+    Server::start(&Setup { modules: &["kvm_amd"], images, topology, ..Setup::default() })
 }
 
-fn names(obstacles: &serde_json::Value) -> Vec<&str> {
+fn names(obstacles: &Value) -> Vec<&str> {
     let all = obstacles.as_array().expect("an array");
     all.iter().filter_map(|obstacle| obstacle["name"].as_str()).collect()
 }
 
-#[test]
-fn a_kernel_boots_in_a_virtual_machine() {
-    scenario(|| {
-        let server = server();
-        let before = server.state();
-        let report = || -> serde_json::Value {
-            // It fails where a back end does not work: what it prints is what counts here.
-            let output = server.try_sh("partitiond --format json doctor");
-            serde_json::from_str(output.text().trim()).expect("JSON")
-        };
-        assert_eq!(names(&report()["kvm"]), [""; 0]);
+/// What the doctor has against virtual machines.
+fn obstacles(server: &Server) -> Value {
+    // It fails where a back end does not work: what it prints is what counts here.
+    let output = server.try_sh("partitiond --format json doctor");
+    let mut report: Value = serde_json::from_str(output.text().trim()).expect("JSON");
+    report["kvm"].take()
+}
 
+/// Counters of a device, once they have settled: they are told every second.
+fn device(server: &Server, partition: &str, name: &str) -> Value {
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let partition = server.partition(partition);
+    let devices = partition["machine"]["devices"].as_array().expect("devices").clone();
+    devices.into_iter().find(|device| device["name"] == name).expect("the device")
+}
+
+#[test]
+fn kernels_boot_in_virtual_machines() {
+    scenario(|| {
+        let server = server(&["linux-6.1-cloud", "linux-6.12-rt", "linux-7.2-cloud"], 5);
+        let before = server.state();
+        assert_eq!(names(&obstacles(&server)), [""; 0]);
+        server.sh("truncate -s 8M /data.img && echo written by the host >/seed.img && \
+                   truncate -s 1M /seed.img");
         server.up(CLUSTER);
-        let inside = server.sh("partitiond exec one -- uname -r");
-        assert!(inside.starts_with("6.1."), "{inside}");
-        assert_eq!(server.sh("partitiond exec one -- nproc"), "1");
-        let boot_id = server.sh("partitiond exec one -- cat /proc/sys/kernel/random/boot_id");
-        let one = server.partition("one");
-        assert_eq!(one["boot_id"], boot_id.as_str());
-        assert_eq!(one["backend"], "kvm");
-        let log = server.sh("partitiond logs one");
-        assert!(log.contains("Hypervisor detected: KVM"), "{log}");
-        let first = server.heartbeats(&["one"])[0];
-        std::thread::sleep(Duration::from_secs(3));
-        assert!(server.heartbeats(&["one"])[0] >= first + 2);
+
+        for (name, release, cpus) in
+            [("one", "6.1.", "1"), ("rt", "6.12.", "2"), ("new", "7.2.", "1")]
+        {
+            let inside = server.sh(&format!("partitiond exec {name} -- uname -r"));
+            assert!(inside.starts_with(release), "{name} runs {inside}");
+            assert_eq!(server.sh(&format!("partitiond exec {name} -- nproc")), cpus);
+            let boot_id = "cat /proc/sys/kernel/random/boot_id";
+            let boot_id = server.sh(&format!("partitiond exec {name} -- {boot_id}"));
+            let partition = server.partition(name);
+            assert_eq!(partition["boot_id"], boot_id.as_str());
+            assert_eq!(partition["backend"], "kvm");
+            let log = server.sh(&format!("partitiond logs {name}"));
+            assert!(log.contains("Hypervisor detected: KVM"), "{log}");
+            let written = partition["machine"]["cpus"][0]["port_writes"].as_u64();
+            assert!(written.is_some_and(|count| count < 20_000), "{name}: {written:?} writes");
+        }
+        let exec = |line: &str| server.sh(&format!("partitiond exec one -- sh -c '{line}'"));
+        disks(&server, &exec);
+
+        // A second `up` does nothing.
+        let names = ["one", "rt", "new"];
+        let boot_ids = server.boot_ids(&names);
+        let again = server.sh("partitiond up /cluster.ron 2>&1");
+        assert!(again.to_lowercase().contains("nothing to do"), "{again}");
+        assert_eq!(server.boot_ids(&names), boot_ids);
+        let first = server.heartbeats(&names);
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        for (after, before) in server.heartbeats(&names).iter().zip(first) {
+            assert!(*after >= before + 2);
+        }
+
+        server.sh("partitiond down");
+        server.sh("test ! -e /sys/fs/cgroup/partitiond-kvm");
+        let text = server.sh("dd if=/data.img bs=512 skip=100 count=1 status=none | head -n 1");
+        assert_eq!(text, "written by the guest");
+        assert_eq!(server.state(), before, "the host is as it was found");
+    });
+}
+
+/// Disks, as the guest sees them and as the process of its virtual machine has counted them.
+fn disks(server: &Server, exec: &dyn Fn(&str) -> String) {
+    assert_eq!(exec("cat /sys/block/vda/serial; echo; cat /sys/block/vdb/serial"), "data\nseed");
+    assert_eq!(
+        exec("cat /sys/block/vda/size /sys/block/vdb/size /sys/block/vdb/ro"),
+        "16384\n2048\n1"
+    );
+    assert_eq!(exec("head -n 1 /dev/vdb"), "written by the host");
+    let before = device(server, "one", "disk data");
+    exec("echo written by the guest | dd of=/dev/vda bs=512 seek=100 conv=notrunc,fsync,sync");
+    exec("echo 3 >/proc/sys/vm/drop_caches");
+    assert_eq!(
+        exec("dd if=/dev/vda bs=512 skip=100 count=1 2>/dev/null | head -n 1"),
+        "written by the guest"
+    );
+    let after = device(server, "one", "disk data");
+    for what in ["reads", "bytes_read", "writes", "bytes_written", "requests", "interrupts"] {
+        let (before, after) = (before[what].as_u64(), after[what].as_u64());
+        assert!(after > before, "{what}: {before:?}, {after:?}");
+    }
+    assert_eq!(after["failed"], 0);
+    // Nobody else gets a disk that is written to.
+    let other =
+        CLUSTER.replace("\"new\": (", "\"new\": (disks: [(name: \"data\", path: \"/data.img\")], ");
+    server.write("/other.ron", &other);
+    let (_, refused) = server.refused("partitiond up /other.ron");
+    assert!(refused.contains("/data.img is in use"), "{refused}");
+}
+
+#[test]
+fn both_back_ends_run_side_by_side() {
+    scenario(|| {
+        let server = server(&["linux-6.1-cloud"], 4);
+        let before = server.state();
+        server.up(BOTH);
+        for (name, log) in [("one", "Hypervisor detected: KVM"), ("other", "ACPI: Using ACPI")] {
+            assert!(server.sh(&format!("partitiond exec {name} -- uname -r")).starts_with("6.1."));
+            let said = server.sh(&format!("partitiond logs {name}"));
+            assert!(said.contains("Linux version"), "{log}");
+        }
+        assert_eq!(server.partition("other")["backend"], "bare");
+        let other = server.boot_ids(&["other"]);
+
+        // What ends a kernel in a virtual machine: itself, by each of its ways, and the death of its process.
+        for (how, said) in [
+            ("echo c >/proc/sysrq-trigger", "panicked"),
+            ("reboot -f", "asked for a restart"),
+            ("poweroff -f", "switched itself off"),
+        ] {
+            let _ = server.try_sh(&format!("partitiond exec one -- sh -c '{how}'"));
+            server.wait_for(
+                &format!("partitiond events | grep -i one | tail -n 3 | grep -i '{said}'"),
+                std::time::Duration::from_secs(60),
+            );
+            server.sh("partitiond up /cluster.ron");
+        }
+        server.sh("kill -9 $(cat /sys/fs/cgroup/partitiond-kvm/one/cgroup.procs)");
+        server.wait_for(
+            "partitiond events | grep one | tail -n 3 | grep 'its virtual machine ended'",
+            std::time::Duration::from_secs(60),
+        );
+        // Keeper and supervisor may die: the virtual machine runs on.
+        server.sh("partitiond up /cluster.ron");
+        let one = server.boot_ids(&["one"]);
+        assert_eq!(server.kill("partitiond serve"), 1);
+        assert_eq!(server.kill("(partitiond|exe) keeper .*/one *$"), 1);
+        server.sh("partitiond up /cluster.ron");
+        server.wait_for("partitiond exec one -- true", std::time::Duration::from_secs(60));
+        assert_eq!(server.boot_ids(&["one"]), one, "it was taken up");
+        assert_eq!(server.boot_ids(&["other"]), other, "the other did not notice");
 
         server.sh("partitiond down");
         assert_eq!(server.state(), before, "the host is as it was found");
-        server.sh("test ! -e /sys/fs/cgroup/partitiond-kvm");
 
         server.sh("rmmod kvm_amd");
-        assert_eq!(names(&report()["kvm"]), ["kvm"]);
+        assert_eq!(names(&obstacles(&server)), ["kvm"]);
         let (_, refused) = server.refused("partitiond up /cluster.ron");
         assert!(refused.contains("/dev/kvm cannot be opened"), "{refused}");
         assert_eq!(server.state(), before, "nothing was taken");

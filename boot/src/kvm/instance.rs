@@ -15,8 +15,9 @@ use vm_memory::{Bytes as _, GuestAddress};
 
 use super::message::{self, Description, Descriptors, Device};
 use super::spec::{Failure, Record, Spec, StartError, Step};
-use super::status::{self, Counters, State};
-use super::{acpi, address_space, cgroup, vmm};
+use super::status::{self, Activity, DeviceActivity, State, StatusError};
+use super::virtio::blk;
+use super::{acpi, address_space, cgroup, disk, vmm};
 use crate::backend::{Request, open_mailbox};
 use crate::boot_params;
 use crate::command_line;
@@ -56,6 +57,8 @@ impl Instance {
         // What cannot be loaded is found out before anything is taken.
         let contents = Contents::open(&spec.kernel, &spec.initramfs)
             .map_err(|error| Failure { step: Step::Load, source: error.into() })?;
+        let failed = at(Step::Devices);
+        let (devices, disks) = open_devices(&spec).map_err(failed)?;
 
         let failed = at(Step::Memory);
         let (file, memory) = allocate(&spec).map_err(failed)?;
@@ -66,7 +69,7 @@ impl Instance {
             .map_err(|error| failed(error.into()))?;
 
         let failed = at(Step::Tables);
-        let tables = write_tables(&spec, &memory, &loaded).map_err(failed)?;
+        let tables = write_tables(&spec, &memory, &loaded, devices.len()).map_err(failed)?;
 
         let failed = at(Step::StartMachine);
         let description = Description {
@@ -76,9 +79,9 @@ impl Instance {
             entry: loaded.entry,
             page_tables: loaded.layout.page_tables(),
             boot_params: loaded.layout.boot_params(),
-            devices: devices(&spec),
+            devices,
         };
-        let (child, status) = start_machine(&spec, &file, &description).map_err(failed)?;
+        let (child, status) = start_machine(&spec, &file, &description, &disks).map_err(failed)?;
 
         let record = Record {
             spec,
@@ -167,13 +170,23 @@ impl Instance {
         }
     }
 
-    /// Why its virtual CPUs came out of their guest so far; of each.
+    /// What it has done so far.
     ///
     /// # Errors
     ///
     /// [`StartError::Told`] where its process has spoilt what it tells.
-    pub fn counters(&self) -> Result<Vec<Counters>, StartError> {
-        Ok(status::counters(&self.status, self.record.spec.cpus.len())?)
+    pub fn activity(&self) -> Result<Activity, StartError> {
+        let spec = &self.record.spec;
+        let cpus = spec.cpus.len();
+        let disks = spec.disks.iter().map(|disk| (format!("disk {}", disk.name), &blk::COUNTS[..]));
+        let devices = std::iter::once(("rng".to_owned(), &[][..])).chain(disks);
+        let devices = devices.enumerate().map(|(number, (name, names))| {
+            let (counts, own) = status::device(&self.status, cpus, number, names.len())?;
+            let own = names.iter().map(|name| (*name).to_owned()).zip(own).collect();
+            Ok(DeviceActivity { name, counts, own })
+        });
+        let devices = devices.collect::<Result<_, StatusError>>()?;
+        Ok(Activity { cpus: status::counters(&self.status, cpus)?, devices })
     }
 
     /// The records of the kernel's log from number `from` on.
@@ -187,9 +200,15 @@ impl Instance {
     }
 }
 
-/// The devices of a partition, in the order of their places.
-fn devices(_spec: &Spec) -> Vec<Device> {
-    vec![Device::Rng]
+/// The devices of a partition, in the order of their places, and the files of those that have one.
+fn open_devices(spec: &Spec) -> Result<(Vec<Device>, Vec<File>), StartError> {
+    let (mut devices, mut files) = (vec![Device::Rng], Vec::new());
+    for disk in &spec.disks {
+        let (device, file) = disk::open(disk)?;
+        devices.push(device);
+        files.push(file);
+    }
+    Ok((devices, files))
 }
 
 /// Takes memory, all zeros.
@@ -212,13 +231,13 @@ fn write_tables(
     spec: &Spec,
     memory: &PartitionMemory,
     loaded: &Loaded,
+    devices: usize,
 ) -> Result<String, StartError> {
     let layout = &loaded.layout;
     let command_line = command_line::kvm(&spec.command_line, layout.mailbox.start)?;
     let params = boot_params::zero_page(layout, address_space::LOW, loaded.initramfs)?;
     let cpus = 0..spec.cpus.len() as u32;
     let apic_ids: Vec<ApicId> = cpus.map(|cpu| spec.topology.apic_id(cpu)).collect();
-    let devices = devices(spec).len();
     let acpi = acpi::tables(layout.acpi(), &apic_ids, devices);
     if acpi.len() as u64 > ACPI_ROOM {
         return Err(StartError::DoesNotFit("the ACPI tables"));
@@ -254,13 +273,15 @@ fn start_machine(
     spec: &Spec,
     memory: &File,
     description: &Description,
+    disks: &[File],
 ) -> Result<(Child, File), StartError> {
     let kvm = File::options().read(true).write(true).open("/dev/kvm").map_err(StartError::Kvm)?;
     let path = &spec.status;
     let mut options = File::options();
     options.read(true).write(true).create(true).truncate(true).mode(0o600);
     let status = options.open(path).map_err(in_status(path))?;
-    status::prepare(&status, spec.cpus.len()).map_err(in_status(path))?;
+    status::prepare(&status, spec.cpus.len(), description.devices.len())
+        .map_err(in_status(path))?;
     cgroup::create(&spec.cgroup)?;
 
     let (ours, theirs) = UnixStream::pair().map_err(StartError::Process)?;
@@ -274,7 +295,12 @@ fn start_machine(
         .map_err(StartError::Process)?;
     // It does nothing before it is told what.
     cgroup::enter(&spec.cgroup, child.id())?;
-    let with = Descriptors { kvm: kvm.as_fd(), memory: memory.as_fd(), status: status.as_fd() };
+    let with = Descriptors {
+        kvm: kvm.as_fd(),
+        memory: memory.as_fd(),
+        status: status.as_fd(),
+        devices: disks.iter().map(File::as_fd).collect(),
+    };
     ours.set_read_timeout(Some(PATIENCE)).map_err(StartError::Process)?;
     message::send(&ours, description, &with).map_err(StartError::Answer)?;
     message::hear(&ours).map_err(StartError::Answer)?.map_err(StartError::Machine)?;

@@ -18,10 +18,12 @@ use super::slots::{self, Slot};
 use super::status::State;
 use super::vcpu::Vcpu;
 use super::virtio;
-use super::virtio::mmio::{Counts, Mmio};
+use super::virtio::blk::{self, Disk};
+use super::virtio::mmio::Mmio;
 use super::virtio::rng::Rng;
 use super::virtio::service::Service;
 use super::vm::{Vm, VmError};
+use crate::memory::Segment;
 
 /// Why it cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +52,8 @@ pub struct Machine {
     pub registers: Bus,
     /// What serves the devices.
     pub service: Service,
-    /// What the devices have done.
-    pub counts: Vec<Arc<Counts>>,
+    /// The devices, in their order.
+    pub devices: Vec<Mmio>,
     /// Interrupts reach the CPUs for as long as it is there.
     pub vm: VmFd,
 }
@@ -66,6 +68,7 @@ impl Machine {
         kvm: OwnedFd,
         memory: &File,
         description: &Description,
+        descriptors: Vec<OwnedFd>,
         tell: &Sender<State>,
     ) -> Result<Self, MachineError> {
         let vm = Vm::new(kvm, memory, description)?;
@@ -73,19 +76,21 @@ impl Machine {
         let failed = |what| move |error| MachineError::Device(what, error);
         let mut registers = Bus::default();
         let mut service = Service::new().map_err(failed("epoll"))?;
-        let mut counts = Vec::new();
+        let mut devices = Vec::new();
         if description.devices.len() > slots::all().count() {
             return Err(MachineError::Crowded);
         }
+        let mut descriptors = descriptors.into_iter();
         for (slot, device) in slots::all().zip(&description.devices) {
-            let device = virtio_device(device).map_err(failed("opening a device"))?;
-            let counted = Arc::new(Counts::default());
-            let mmio = attach(&vm, slot, device, counted.clone(), &mut service)?;
-            registers.insert(slot.registers.start.0, slot.registers.size.0, Box::new(mmio))?;
-            counts.push(counted);
+            let device =
+                virtio_device(device, &mut descriptors).map_err(failed("opening a device"))?;
+            let mmio = attach(&vm, slot, device, &mut service)?;
+            let Segment { start, size } = slot.registers;
+            registers.insert(start.0, size.0, Box::new(mmio.clone()))?;
+            devices.push(mmio);
         }
         let Vm { fd, cpus, .. } = vm;
-        Ok(Self { cpus, ports, registers, service, counts, vm: fd })
+        Ok(Self { cpus, ports, registers, service, devices, vm: fd })
     }
 }
 
@@ -115,9 +120,22 @@ fn ports(vm: &Vm, tell: &Sender<State>) -> Result<Bus, MachineError> {
     Ok(ports)
 }
 
-fn virtio_device(device: &Device) -> io::Result<Box<dyn virtio::Device>> {
+/// A device as it is described, with those of the descriptors that are its own.
+fn virtio_device(
+    device: &Device,
+    descriptors: &mut impl Iterator<Item = OwnedFd>,
+) -> io::Result<Box<dyn virtio::Device>> {
+    let mut file = || {
+        let missing = || io::Error::new(io::ErrorKind::InvalidData, "its descriptor did not come");
+        descriptors.next().map(File::from).ok_or_else(missing)
+    };
     match device {
         Device::Rng => Ok(Box::new(Rng::new(Box::new(random)))),
+        Device::Disk { name, size, block, device, read_only } => {
+            let (file, name) = (Arc::new(file()?), name.clone());
+            let (size, block, device, read_only) = (*size, *block, *device, *read_only);
+            Ok(Box::new(blk::open(Disk { file, size, block, device, read_only, name })?))
+        }
     }
 }
 
@@ -138,7 +156,6 @@ fn attach(
     vm: &Vm,
     slot: Slot,
     device: Box<dyn virtio::Device>,
-    counts: Arc<Counts>,
     service: &mut Service,
 ) -> Result<Mmio, MachineError> {
     let line = vm.interrupt(slot.interrupt)?;
@@ -146,7 +163,7 @@ fn attach(
         // It fails where 2^64 - 1 interrupts wait.
         let _ = line.write(1);
     });
-    let mmio = Mmio::new(device, vm.memory.clone(), raise, counts);
+    let mmio = Mmio::new(device, vm.memory.clone(), raise);
     let mut events = Vec::new();
     for queue in 0..mmio.queues() {
         let event = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)

@@ -38,6 +38,19 @@ pub struct Description {
 pub enum Device {
     /// Entropy.
     Rng,
+    /// A disk; its file comes with it.
+    Disk {
+        /// What its guest knows it by.
+        name: String,
+        /// How large it is.
+        size: Bytes,
+        /// The unit in which it is read and written.
+        block: u32,
+        /// Whether it is a block device.
+        device: bool,
+        /// Whether nothing is written to it.
+        read_only: bool,
+    },
 }
 
 /// The descriptors that come with a [`Description`], in this order.
@@ -49,10 +62,12 @@ pub struct Descriptors<T> {
     pub memory: T,
     /// The file where it tells how it is.
     pub status: T,
+    /// Those of its devices that have one, in their order.
+    pub devices: Vec<T>,
 }
 
-/// How many they are.
-const COUNT: usize = 3;
+/// How many come at most: the kernel's own limit is 253.
+const MOST: usize = 64;
 
 /// No description is longer: one of 255 CPUs has some 3 KiB.
 const LONGEST: u64 = 1 << 20;
@@ -68,7 +83,8 @@ pub fn send(
     with: &Descriptors<BorrowedFd<'_>>,
 ) -> io::Result<()> {
     let text = serde_json::to_vec(description)?;
-    let numbers: [_; COUNT] = [&with.kvm, &with.memory, &with.status].map(|fd| fd.as_raw_fd());
+    let first = [&with.kvm, &with.memory, &with.status];
+    let numbers: Vec<_> = first.into_iter().chain(&with.devices).map(|fd| fd.as_raw_fd()).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
     let pieces = [IoSlice::new(&text)];
     let sent = sendmsg::<()>(to.as_raw_fd(), &pieces, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
@@ -84,7 +100,7 @@ pub fn send(
 pub fn receive(from: &UnixStream) -> io::Result<(Description, Descriptors<OwnedFd>)> {
     let invalid = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
     let mut text = vec![0; 64 << 10];
-    let mut control = nix::cmsg_space!([std::os::fd::RawFd; COUNT]);
+    let mut control = nix::cmsg_space!([std::os::fd::RawFd; MOST]);
     let mut pieces = [IoSliceMut::new(&mut text)];
     let flags = MsgFlags::MSG_CMSG_CLOEXEC;
     let message = recvmsg::<()>(from.as_raw_fd(), &mut pieces, Some(&mut control), flags)?;
@@ -99,9 +115,11 @@ pub fn receive(from: &UnixStream) -> io::Result<(Description, Descriptors<OwnedF
     text.truncate(length);
     from.take(LONGEST).read_to_end(&mut text)?;
     let description = serde_json::from_slice(&text)?;
-    let [kvm, memory, status] = <[OwnedFd; COUNT]>::try_from(descriptors)
-        .map_err(|_| invalid("the descriptors did not come with it"))?;
-    Ok((description, Descriptors { kvm, memory, status }))
+    let mut descriptors = descriptors.into_iter();
+    let mut next = || descriptors.next().ok_or_else(|| invalid("a descriptor did not come"));
+    let (kvm, memory, status) = (next()?, next()?, next()?);
+    let devices = descriptors.collect();
+    Ok((description, Descriptors { kvm, memory, status, devices }))
 }
 
 /// Answers whether the virtual machine runs, and hangs up.
@@ -154,13 +172,14 @@ mod tests {
     fn a_description_arrives_with_its_descriptors() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let file = File::open("/proc/self/exe").unwrap();
-        let with = Descriptors { kvm: file.as_fd(), memory: file.as_fd(), status: file.as_fd() };
+        let fd = file.as_fd();
+        let with = Descriptors { kvm: fd, memory: fd, status: fd, devices: vec![fd; 17] };
         send(&ours, &description(), &with).unwrap();
         let (heard, descriptors) = receive(&theirs).unwrap();
         assert_eq!(heard, description());
         let here = nix::sys::stat::fstat(&file).unwrap().st_ino;
         let there = nix::sys::stat::fstat(&descriptors.status).unwrap().st_ino;
-        assert_eq!(here, there);
+        assert_eq!((here, descriptors.devices.len()), (there, 17));
         let still_open = theirs.try_clone().unwrap();
         answer(&theirs, &Err("no".to_owned())).unwrap();
         assert_eq!(hear(&ours).unwrap(), Err("no".to_owned()));

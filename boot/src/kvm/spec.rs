@@ -7,6 +7,7 @@ use protocol::mailbox::MailboxError;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::CgroupError;
+use super::disk::DiskError;
 use super::status::StatusError;
 use super::topology::Topology;
 use crate::boot_params::TooFragmented;
@@ -37,10 +38,26 @@ pub struct Spec {
     pub initramfs: Vec<PathBuf>,
     /// What image and cluster file say on the kernel's command line.
     pub command_line: String,
+    /// Its disks, in the order in which it finds them.
+    #[serde(default)]
+    pub disks: Vec<DiskSpec>,
     /// Where its process tells how it is.
     pub status: PathBuf,
     /// The control group of its process.
     pub cgroup: PathBuf,
+}
+
+/// A disk of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskSpec {
+    /// What its guest knows it by; at most 20 bytes.
+    pub name: String,
+    /// A file, or a block device.
+    pub path: PathBuf,
+    /// Whether nothing is written to it.
+    pub read_only: bool,
+    /// Whether the host's page cache is passed by.
+    pub direct: bool,
 }
 
 impl Spec {
@@ -68,6 +85,8 @@ pub struct Record {
 /// A step of a start, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
+    /// Disks are opened.
+    Devices,
     /// Memory is allocated and mapped.
     Memory,
     /// Kernel and initramfs are copied.
@@ -81,6 +100,7 @@ pub enum Step {
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
+            Self::Devices => "opening its devices",
             Self::Memory => "allocating its memory",
             Self::Load => "loading kernel and initramfs",
             Self::Tables => "writing boot parameters and tables",
@@ -141,6 +161,9 @@ pub enum StartError {
     /// what its process tells
     #[error(transparent)]
     Told(#[from] StatusError),
+    /// a disk
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// its control group
     #[error(transparent)]
     Cgroup(#[from] CgroupError),

@@ -3,6 +3,7 @@
 //! Its process writes, whoever keeps the partition reads. The reader maps nothing: a file that the writer cut
 //! short ends a read, and would kill a process that has it mapped.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
@@ -10,8 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+pub use super::virtio::mmio::Counts;
+
 /// Words of eight bytes: [`State`], length of the message, the message, and counters from [`COUNTERS`] on,
-/// [`PER_CPU`] for each virtual CPU.
+/// [`PER_CPU`] for each virtual CPU, then [`PER_DEVICE`] for each device.
 const STATE: u64 = 0;
 const MESSAGE_LENGTH: u64 = 8;
 const MESSAGE: u64 = 16;
@@ -19,6 +22,9 @@ const MESSAGE_ROOM: usize = 240;
 const COUNTERS: u64 = 256;
 /// A cache line, so that CPUs do not disturb each other.
 const PER_CPU: usize = 8;
+/// The transport's, then the device's own.
+const PER_DEVICE: usize = 16;
+const OF_TRANSPORT: usize = 3;
 
 /// How a virtual machine is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -76,6 +82,28 @@ pub struct Counters {
     pub others: u64,
 }
 
+/// What a virtual machine has done since its start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Activity {
+    /// Exits of each virtual CPU.
+    pub cpus: Vec<Counters>,
+    /// Its devices, in the order of their places.
+    pub devices: Vec<DeviceActivity>,
+}
+
+/// What a device has done since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceActivity {
+    /// What it is: `rng`, `disk data`.
+    pub name: String,
+    /// Of every device.
+    #[serde(flatten)]
+    pub counts: Counts,
+    /// Of its kind.
+    #[serde(flatten)]
+    pub own: BTreeMap<String, u64>,
+}
+
 /// Counts the exits of one virtual CPU.
 #[derive(Debug, Default)]
 pub struct Counting([AtomicU64; PER_CPU]);
@@ -112,9 +140,14 @@ impl Counting {
 /// # Errors
 ///
 /// What pwrite(2) says.
-pub fn prepare(file: &File, cpus: usize) -> io::Result<()> {
+pub fn prepare(file: &File, cpus: usize, devices: usize) -> io::Result<()> {
     file.set_len(0)?;
-    file.set_len(COUNTERS + (cpus * PER_CPU * 8) as u64)
+    file.set_len(device_at(cpus, devices))
+}
+
+/// Where the counters of a device are.
+fn device_at(cpus: usize, device: usize) -> u64 {
+    COUNTERS + ((cpus * PER_CPU + device * PER_DEVICE) * 8) as u64
 }
 
 /// The writer's side: tells how it is.
@@ -138,10 +171,18 @@ pub fn tell(file: &File, state: &State) -> io::Result<()> {
 /// # Errors
 ///
 /// What pwrite(2) says.
-pub fn tell_counters(file: &File, cpus: &[std::sync::Arc<Counting>]) -> io::Result<()> {
-    let words = cpus.iter().flat_map(|cpu| cpu.0.iter());
-    let bytes: Vec<u8> =
-        words.flat_map(|word| word.load(Ordering::Relaxed).to_le_bytes()).collect();
+pub fn tell_counters(
+    file: &File,
+    cpus: &[std::sync::Arc<Counting>],
+    devices: &[(Counts, Vec<u64>)],
+) -> io::Result<()> {
+    let cpus = cpus.iter().flat_map(|cpu| cpu.0.iter()).map(|word| word.load(Ordering::Relaxed));
+    let devices = devices.iter().flat_map(|(counts, own)| {
+        let Counts { served, requests, interrupts } = *counts;
+        let own = own.iter().copied().chain(std::iter::repeat(0));
+        [served, requests, interrupts].into_iter().chain(own).take(PER_DEVICE)
+    });
+    let bytes: Vec<u8> = cpus.chain(devices).flat_map(u64::to_le_bytes).collect();
     file.write_all_at(&bytes, COUNTERS)
 }
 
@@ -187,6 +228,23 @@ pub fn counters(file: &File, cpus: usize) -> Result<Vec<Counters>, StatusError> 
         .collect()
 }
 
+/// The reader's side: what was counted of a device, `own` numbers of its own among it.
+///
+/// # Errors
+///
+/// [`StatusError`] where its process has spoilt the file.
+pub fn device(
+    file: &File,
+    cpus: usize,
+    device: usize,
+    own: usize,
+) -> Result<(Counts, Vec<u64>), StatusError> {
+    let at = |index: usize| word(file, device_at(cpus, device) + (index * 8) as u64);
+    let counts = Counts { served: at(0)?, requests: at(1)?, interrupts: at(2)? };
+    let own = (0..own.min(PER_DEVICE - OF_TRANSPORT)).map(|index| at(OF_TRANSPORT + index));
+    Ok((counts, own.collect::<Result<_, _>>()?))
+}
+
 fn word(file: &File, at: u64) -> io::Result<u64> {
     let mut word = [0; 8];
     file.read_exact_at(&mut word, at)?;
@@ -207,7 +265,7 @@ mod tests {
     #[test]
     fn what_is_told_is_heard() {
         let file = file();
-        prepare(&file, 2).unwrap();
+        prepare(&file, 2, 2).unwrap();
         assert_eq!(state(&file).unwrap(), State::Starting);
         let long = State::Failed("x".repeat(1000));
         tell(&file, &long).unwrap();
@@ -217,7 +275,11 @@ mod tests {
         let cpus = [Arc::new(Counting::default()), Arc::new(Counting::default())];
         cpus[1].count(Exit::RegisterWrite);
         cpus[1].count(Exit::RegisterWrite);
-        tell_counters(&file, &cpus).unwrap();
+        let counts = Counts { served: 1, requests: 2, interrupts: 3 };
+        let devices = [(Counts::default(), vec![9; 20]), (counts, vec![7])];
+        tell_counters(&file, &cpus, &devices).unwrap();
+        assert_eq!(device(&file, 2, 0, 20).unwrap(), (Counts::default(), vec![9; 13]));
+        assert_eq!(device(&file, 2, 1, 2).unwrap(), (counts, vec![7, 0]));
         let heard = counters(&file, 2).unwrap();
         assert_eq!(heard[0], Counters::default());
         assert_eq!(heard[1], Counters { register_writes: 2, ..Counters::default() });
@@ -226,7 +288,7 @@ mod tests {
     #[test]
     fn a_spoilt_file_is_an_error() {
         let file = file();
-        prepare(&file, 1).unwrap();
+        prepare(&file, 1, 1).unwrap();
         file.write_all_at(&7_u64.to_le_bytes(), STATE).unwrap();
         assert!(matches!(state(&file), Err(StatusError::State(7))));
         file.write_all_at(&4_u64.to_le_bytes(), STATE).unwrap();

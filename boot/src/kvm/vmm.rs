@@ -18,6 +18,7 @@ use super::machine::{Machine, MachineError};
 use super::message::{self, Description};
 use super::status::{self, Counting, State};
 use super::vcpu::{Stopped, Vcpu};
+use super::virtio::mmio::Mmio;
 use crate::units::CpuId;
 
 /// The program's argument that makes it such a process.
@@ -51,29 +52,29 @@ pub fn run() -> ExitCode {
     let (tell, hear) = channel();
     let counting: Vec<_> = description.cpus.iter().map(|_| Arc::new(Counting::default())).collect();
     let memory = File::from(with.memory);
-    let started = Machine::new(with.kvm, &memory, &description, &tell)
+    let started = Machine::new(with.kvm, &memory, &description, with.devices, &tell)
         .map_err(VmmError::from)
         .and_then(|machine| start(machine, &description, &counting, &tell));
     let told = message::answer(&socket, &started.as_ref().map(drop).map_err(ToString::to_string));
     drop(socket);
-    let _interrupts = match started {
-        Ok(vm) => vm,
+    // Interrupts reach the CPUs as long as the first is there.
+    let (_vm, devices) = match started {
+        Ok(started) => started,
         Err(error) => return complain(&error),
     };
     if let Err(error) = told.and_then(|()| status::tell(&status, &State::Running)) {
         return complain(&error);
     }
     let state = loop {
-        // Whoever reads them looks for trends: a number that could not be told now comes with the next.
         match hear.recv_timeout(TELLING) {
             Ok(state) => break state,
-            Err(RecvTimeoutError::Timeout) => drop(status::tell_counters(&status, &counting)),
+            Err(RecvTimeoutError::Timeout) => tell_counters(&status, &counting, &devices),
             Err(RecvTimeoutError::Disconnected) => {
                 break State::Failed("all of its threads are gone".to_owned());
             }
         }
     };
-    let _ = status::tell_counters(&status, &counting);
+    tell_counters(&status, &counting, &devices);
     match status::tell(&status, &state) {
         // Other threads may be in their guest: they end with the process.
         Ok(()) => ExitCode::SUCCESS,
@@ -81,20 +82,25 @@ pub fn run() -> ExitCode {
     }
 }
 
+/// Whoever reads them looks for trends: numbers that cannot be told now come with the next.
+fn tell_counters(status: &File, counting: &[Arc<Counting>], devices: &[Mmio]) {
+    let devices: Vec<_> = devices.iter().map(Mmio::counts).collect();
+    let _ = status::tell_counters(status, counting, &devices);
+}
+
 fn complain(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("partitiond vmm: {error}");
     ExitCode::FAILURE
 }
 
-/// Starts a thread for each CPU, each on its own of the host's. Interrupts reach them for as long as the
-/// descriptor is there that is returned.
+/// Starts a thread for each CPU, each on its own of the host's, and one for the devices.
 fn start(
     machine: Machine,
     description: &Description,
     counting: &[Arc<Counting>],
     tell: &Sender<State>,
-) -> Result<VmFd, VmmError> {
-    let Machine { cpus, ports, registers, service, counts: _, vm } = machine;
+) -> Result<(VmFd, Vec<Mmio>), VmmError> {
+    let Machine { cpus, ports, registers, service, devices, vm } = machine;
     let (ports, registers) = (Arc::new(ports), Arc::new(registers));
     let failed = tell.clone();
     std::thread::Builder::new()
@@ -115,7 +121,7 @@ fn start(
             })
             .map_err(VmmError::Thread)?;
     }
-    Ok(vm)
+    Ok((vm, devices))
 }
 
 fn run_on(cpu: Vcpu, on: CpuId, ports: &Bus, registers: &Bus, counting: &Arc<Counting>) -> State {

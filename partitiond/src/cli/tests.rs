@@ -45,6 +45,7 @@ pub(super) fn status(name: &str, phase: Phase) -> PartitionStatus {
         workloads: BTreeMap::new(),
         last_words: Vec::new(),
         command_line: "rdinit=/.partition/init quiet".to_owned(),
+        machine: None,
     }
 }
 

@@ -330,8 +330,17 @@ impl Partition {
         if !self.timing.request_is_due() {
             return None;
         }
-        let lost = self.timing.loss_is_due().then(|| self.instance.lost()).flatten();
+        let lost = self.timing.loss_is_due().then(|| self.lost()).flatten();
         self.ending.verdict(self.instance.request(), lost)
+    }
+
+    /// Why it cannot go on, if that is so; else what it has done is told.
+    fn lost(&mut self) -> Option<String> {
+        let activity = self.instance.activity();
+        if activity.is_some() {
+            self.reports.send_modify(|report| report.machine = activity);
+        }
+        self.instance.lost()
     }
 
     /// The last look at a partition that has ended.

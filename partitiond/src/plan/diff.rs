@@ -105,10 +105,24 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
             old.hang_after.to_string(),
             new.hang_after.to_string(),
         ),
+        ("disks", old.disks != new.disks, disks(old), disks(new)),
         ("restart", old.restart != new.restart, restart(old.restart), restart(new.restart)),
     ];
     let changed = all.into_iter().filter(|(_, changed, _, _)| *changed);
     changed.map(|(what, _, from, to)| Change { what, from, to }).collect()
+}
+
+fn disks(spec: &Spec) -> String {
+    let disks: Vec<String> = spec
+        .disks
+        .iter()
+        .map(|disk| {
+            let read_only = if disk.read_only { ", read-only" } else { "" };
+            let direct = if disk.direct { ", direct" } else { "" };
+            format!("{} ({}{read_only}{direct})", disk.name, disk.path)
+        })
+        .collect();
+    if disks.is_empty() { "none".to_owned() } else { disks.join(" ") }
 }
 
 fn image(spec: &Spec) -> String {

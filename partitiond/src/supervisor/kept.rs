@@ -91,6 +91,7 @@ impl Kept {
             workloads: report.workloads.clone(),
             last_words: report.last_words.clone(),
             command_line: report.command_line.clone(),
+            machine: report.machine.clone(),
         }
     }
 }

@@ -139,6 +139,14 @@ impl Supervisor {
                 let error = Diagnostic::new(span, message, label);
                 problems.push(error.help("leave `memory_source` out, or take `backend: Bare`"));
             }
+            if spec.backend == Backend::Bare && !spec.disks.is_empty() {
+                let span = file.places().partition(name, "disks").unwrap_or_default();
+                let message = "a bare partition has no virtual disks";
+                let label =
+                    "there is nothing between its kernel and the machine that could offer one";
+                let error = Diagnostic::new(span, message, label);
+                problems.push(error.help("take `backend: Kvm`"));
+            }
             let image = images.get(&spec.image.name).map(|image| (&image.command_line, "image"));
             for (words, field) in image.into_iter().chain([(&spec.cmdline, "cmdline")]) {
                 let Err(error) = boot::command_line::check(words, kernel_of(spec.backend)) else {

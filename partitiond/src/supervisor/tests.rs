@@ -66,6 +66,7 @@ fn entry(name: &str, restart: Restart) -> Entry {
         workloads: Vec::new(),
         restart,
         hang_after: default_hang_after(),
+        disks: Vec::new(),
     };
     let configuration = Configuration::default();
     let boot = backend::Spec::Bare(bare);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boot::backend;
+use boot::kvm::DiskSpec;
 use protocol::{Configuration, FrameError, ToGuest, VERSION, encode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -15,7 +16,7 @@ use super::planned::{Planned, by_action, kernel_of};
 use super::start::{cpus_of, page_size_of, shares_of, virtual_cpus};
 use super::{Supervisor, failed, problem};
 use crate::api::{End, Phase, Problem, ProblemKind, Progress};
-use crate::cluster::Backend;
+use crate::cluster::{Backend, Disk};
 use crate::keeper::{BOOTING, KeeperSpec, describe};
 use crate::ledger::Entry;
 use crate::paths::Paths;
@@ -307,6 +308,7 @@ impl Supervisor {
                 kernel: image.vmlinux,
                 initramfs: image.initramfs,
                 command_line: words,
+                disks: spec.disks.iter().map(disk_spec).collect(),
                 status: self.paths.partition(name).machine(),
                 cgroup: Paths::cgroup(name),
             }));
@@ -328,6 +330,11 @@ impl Supervisor {
             command_line: words,
         }))
     }
+}
+
+fn disk_spec(disk: &Disk) -> DiskSpec {
+    let Disk { name, path, read_only, direct } = disk.clone();
+    DiskSpec { name, path: path.into(), read_only, direct }
 }
 
 /// Whether the keeper can send it: it is one message.

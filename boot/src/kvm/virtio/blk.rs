@@ -74,6 +74,10 @@ pub struct Counts {
     pub failed: AtomicU64,
 }
 
+/// The names of what it counts, in their order.
+pub const COUNTS: [&str; 6] =
+    ["reads", "bytes_read", "writes", "bytes_written", "flushes", "failed"];
+
 /// A request that the engine works on.
 struct Pending {
     status: GuestAddress,

@@ -11,9 +11,9 @@
 //! What is written in another state than its own is ignored. A driver that spoils its queues finds
 //! DEVICE_NEEDS_RESET set.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use virtio_queue::{Queue, QueueT as _};
 
 use super::{Device, Queues, Spoilt};
@@ -85,14 +85,14 @@ const VERSION_1: u64 = 1 << 32;
 pub type Interrupt = Box<dyn Fn() + Send>;
 
 /// What was counted, since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// How often a queue was served.
-    pub served: AtomicU64,
+    /// How often there was something to do.
+    pub served: u64,
     /// Requests that were done.
-    pub requests: AtomicU64,
+    pub requests: u64,
     /// Interrupts.
-    pub interrupts: AtomicU64,
+    pub interrupts: u64,
 }
 
 /// A device and its registers. Cloned, it is the same device.
@@ -105,7 +105,7 @@ struct Registers {
     memory: PartitionMemory,
     queues: Vec<Queue>,
     interrupt: Interrupt,
-    counts: Arc<Counts>,
+    counts: Counts,
     /// How the transport is; what all below means depends on it.
     status: u32,
     device_features_select: u32,
@@ -118,12 +118,7 @@ struct Registers {
 
 impl Mmio {
     /// Puts a device behind registers. Its requests are in `memory`.
-    pub fn new(
-        device: Box<dyn Device>,
-        memory: PartitionMemory,
-        interrupt: Interrupt,
-        counts: Arc<Counts>,
-    ) -> Self {
+    pub fn new(device: Box<dyn Device>, memory: PartitionMemory, interrupt: Interrupt) -> Self {
         let queues = device.queue_sizes().iter();
         // Only a size that is no power of two is refused, which a test looks for.
         let queues = queues.filter_map(|size| Queue::new(*size).ok()).collect();
@@ -132,7 +127,7 @@ impl Mmio {
             memory,
             queues,
             interrupt,
-            counts,
+            counts: Counts::default(),
             status: 0,
             device_features_select: 0,
             driver_features_select: 0,
@@ -161,6 +156,12 @@ impl Mmio {
     /// Descriptors that are watched for it.
     pub fn watched(&self) -> Vec<std::os::fd::RawFd> {
         self.lock().device.watched()
+    }
+
+    /// What was counted: of the transport, and of the device.
+    pub fn counts(&self) -> (Counts, Vec<u64>) {
+        let registers = self.lock();
+        (registers.counts, registers.device.counts())
     }
 
     /// The device itself changes, and its driver hears of it.
@@ -208,8 +209,8 @@ impl Registers {
         let mut queues = Queues::new(&self.memory, &mut self.queues);
         let result = work(&mut *self.device, &mut queues);
         let (interrupt, requests) = (queues.interrupt(), queues.finished());
-        self.counts.served.fetch_add(1, Ordering::Relaxed);
-        self.counts.requests.fetch_add(requests, Ordering::Relaxed);
+        self.counts.served += 1;
+        self.counts.requests += requests;
         if interrupt {
             self.raise(USED);
         }
@@ -222,7 +223,7 @@ impl Registers {
     fn raise(&mut self, what: u32) {
         if self.has(status::DRIVER_OK) {
             self.interrupt_status |= what;
-            self.counts.interrupts.fetch_add(1, Ordering::Relaxed);
+            self.counts.interrupts += 1;
             (self.interrupt)();
         }
     }

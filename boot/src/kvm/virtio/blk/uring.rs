@@ -41,9 +41,7 @@ impl Uring {
         let entry = match job.kind {
             Kind::Read => opcode::Readv::new(fd, pieces, count).offset(job.offset).build(),
             Kind::Write => opcode::Writev::new(fd, pieces, count).offset(job.offset).build(),
-            Kind::Flush => {
-                opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build()
-            }
+            Kind::Flush => opcode::Fsync::new(fd).flags(types::FsyncFlags::DATASYNC).build(),
             Kind::Discard | Kind::Zero => opcode::Fallocate::new(fd, job.length)
                 .offset(job.offset)
                 .mode(self.disk.fallocate_mode(job.kind))

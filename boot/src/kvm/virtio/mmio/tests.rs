@@ -1,4 +1,4 @@
-use std::sync::atomic::AtomicU32;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use virtio_queue::mock::MockSplitQueue;
 use vm_memory::{Address as _, Bytes as _, GuestAddress};
@@ -13,13 +13,12 @@ struct Bench {
     mmio: Mmio,
     memory: PartitionMemory,
     interrupts: Arc<AtomicU32>,
-    counts: Arc<Counts>,
 }
 
 fn bench() -> Bench {
     let memory = PartitionMemory::from_ranges(&[(GuestAddress(0), MEBIBYTE)]).unwrap();
     let interrupts = Arc::new(AtomicU32::new(0));
-    let (heard, counts) = (interrupts.clone(), Arc::new(Counts::default()));
+    let heard = interrupts.clone();
     let rng = Rng::new(Box::new(|bytes| {
         bytes.fill(7);
         Ok(())
@@ -27,8 +26,8 @@ fn bench() -> Bench {
     let raise = Box::new(move || {
         heard.fetch_add(1, Ordering::SeqCst);
     });
-    let mmio = Mmio::new(Box::new(rng), memory.clone(), raise, counts.clone());
-    Bench { mmio, memory, interrupts, counts }
+    let mmio = Mmio::new(Box::new(rng), memory.clone(), raise);
+    Bench { mmio, memory, interrupts }
 }
 
 impl Bench {
@@ -93,7 +92,7 @@ fn a_driver_gets_what_it_asks_for() {
     assert_eq!(bench.read(register::INTERRUPT_STATUS), USED);
     bench.write(register::INTERRUPT_ACKNOWLEDGE, USED);
     assert_eq!(bench.read(register::INTERRUPT_STATUS), 0);
-    assert_eq!(bench.counts.requests.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.mmio.counts().0.requests, 1);
 }
 
 #[test]
@@ -106,12 +105,12 @@ fn nothing_is_served_before_the_driver_is_ready() {
     ask(&queue);
     bench.write(NOTIFY, 0);
     bench.mmio.notified(0);
-    assert_eq!(bench.counts.requests.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.mmio.counts().0.requests, 0);
     bench.ready();
     bench.mmio.notified(7);
-    assert_eq!(bench.counts.requests.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.mmio.counts().0.requests, 0);
     bench.mmio.notified(0);
-    assert_eq!(bench.counts.requests.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.mmio.counts().0.requests, 1);
 }
 
 /// CVE-2026-5747: queues that were moved after they were checked.
@@ -128,7 +127,7 @@ fn queues_cannot_be_changed_once_the_driver_is_ready() {
     bench.write(register::QUEUE_SIZE, 8);
     ask(&queue);
     bench.write(NOTIFY, 0);
-    assert_eq!(bench.counts.requests.load(Ordering::SeqCst), 1, "it is where it was");
+    assert_eq!(bench.mmio.counts().0.requests, 1, "it is where it was");
     assert_eq!(bench.read(register::STATUS) & status::NEEDS_RESET, 0);
 }
 
@@ -155,7 +154,7 @@ fn impossible_queues_stop_the_device_until_it_is_reset() {
         bench.write(NOTIFY, 0);
         // A size that cannot be had leaves the one before.
         let kept = register == register::QUEUE_SIZE;
-        let served = bench.counts.requests.load(Ordering::SeqCst) == 1;
+        let served = bench.mmio.counts().0.requests == 1;
         assert_eq!(served, kept, "{register:#x} = {value:#x}");
         let needs = bench.read(register::STATUS) & status::NEEDS_RESET != 0;
         assert_eq!(needs, !kept, "{register:#x} = {value:#x}");
@@ -179,7 +178,7 @@ fn an_index_that_makes_no_sense_stops_the_device() {
     assert_eq!(bench.read(register::INTERRUPT_STATUS), CONFIGURATION);
     assert_eq!(bench.interrupts.load(Ordering::SeqCst), 1);
     bench.write(NOTIFY, 0);
-    assert_eq!(bench.counts.served.load(Ordering::SeqCst), 1, "it waits for its reset");
+    assert_eq!(bench.mmio.counts().0.served, 1, "it waits for its reset");
 }
 
 #[test]
