@@ -11,7 +11,9 @@ mod cgroup;
 mod cpuid;
 mod devices;
 mod disk;
+mod filters;
 mod instance;
+mod jail;
 mod machine;
 mod message;
 mod slots;
@@ -26,6 +28,7 @@ pub mod vmm;
 
 pub use cgroup::CgroupError;
 pub use disk::DiskError;
+pub use filters::Mode as FilterMode;
 pub use instance::Instance;
 pub use spec::{DiskSpec, Failure, Record, Spec, StartError, Step};
 pub use status::{Activity, Counters, DeviceActivity, StatusError};

@@ -1,6 +1,8 @@
 //! Partitions in virtual machines. The server's virtualisation is emulated: this proves that it works, not how
 //! fast it is.
 
+use std::time::Duration;
+
 use scenarios::{Server, Setup, scenario};
 use serde_json::Value;
 
@@ -47,7 +49,7 @@ fn obstacles(server: &Server) -> Value {
 
 /// Counters of a device, once they have settled: they are told every second.
 fn device(server: &Server, partition: &str, name: &str) -> Value {
-    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::thread::sleep(Duration::from_secs(3));
     let partition = server.partition(partition);
     let devices = partition["machine"]["devices"].as_array().expect("devices").clone();
     devices.into_iter().find(|device| device["name"] == name).expect("the device")
@@ -81,6 +83,9 @@ fn kernels_boot_in_virtual_machines() {
         }
         let exec = |line: &str| server.sh(&format!("partitiond exec one -- sh -c '{line}'"));
         disks(&server, &exec);
+        let users: std::collections::BTreeSet<u32> =
+            ["one", "rt", "new"].iter().map(|name| jail(&server, name)).collect();
+        assert_eq!(users.len(), 3, "each has a user of its own");
 
         // A second `up` does nothing.
         let names = ["one", "rt", "new"];
@@ -89,7 +94,7 @@ fn kernels_boot_in_virtual_machines() {
         assert!(again.to_lowercase().contains("nothing to do"), "{again}");
         assert_eq!(server.boot_ids(&names), boot_ids);
         let first = server.heartbeats(&names);
-        std::thread::sleep(std::time::Duration::from_secs(4));
+        std::thread::sleep(Duration::from_secs(4));
         for (after, before) in server.heartbeats(&names).iter().zip(first) {
             assert!(*after >= before + 2);
         }
@@ -129,6 +134,47 @@ fn disks(server: &Server, exec: &dyn Fn(&str) -> String) {
     server.write("/other.ron", &other);
     let (_, refused) = server.refused("partitiond up /other.ron");
     assert!(refused.contains("/data.img is in use"), "{refused}");
+    // What had to make room for it is there again.
+    server.wait_for("partitiond exec new -- true", Duration::from_secs(60));
+}
+
+/// What the process of a virtual machine is.
+fn jail(server: &Server, partition: &str) -> u32 {
+    let process = server.sh(&format!("cat /sys/fs/cgroup/partitiond-kvm/{partition}/cgroup.procs"));
+    let status = |what: &str| {
+        let all =
+            server.sh(&format!("cat /proc/{process}/task/*/status | grep '^{what}:' | sort -u"));
+        all.split_ascii_whitespace().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let user = status("Uid");
+    assert!(user.iter().all(|id| *id == user[0]) && user[0] != "0", "{user:?}");
+    assert_eq!(status("Gid"), user);
+    assert_eq!(status("Groups"), [""; 0]);
+    for capabilities in ["CapInh", "CapPrm", "CapEff", "CapAmb"] {
+        assert_eq!(status(capabilities), ["0000000000000000"], "{capabilities}");
+    }
+    assert_eq!(status("NoNewPrivs"), ["1"]);
+    assert_eq!(status("Seccomp"), ["2"], "every thread has a filter");
+    assert_eq!(server.sh(&format!("ls -A /proc/{process}/root/")), "", "it sees no files");
+    assert_eq!(
+        server.sh(&format!("tail -n +3 /proc/{process}/net/dev | cut -d: -f1")).trim(),
+        "lo"
+    );
+    // What it has open: nothing of ours but what it was given.
+    let open = server.sh(&format!("cd /proc/{process}/fd && for fd in *; do readlink $fd; done"));
+    for file in open.lines() {
+        let known = [
+            "anon_inode:",
+            "/dev/kvm",
+            "socket:",
+            "/dev/null",
+            "/run/partitiond/",
+            "/data.img",
+            "/seed.img",
+        ];
+        assert!(known.iter().any(|known| file.starts_with(known)), "{file}");
+    }
+    user[0].parse().expect("a number")
 }
 
 #[test]
@@ -154,14 +200,14 @@ fn both_back_ends_run_side_by_side() {
             let _ = server.try_sh(&format!("partitiond exec one -- sh -c '{how}'"));
             server.wait_for(
                 &format!("partitiond events | grep -i one | tail -n 3 | grep -i '{said}'"),
-                std::time::Duration::from_secs(60),
+                Duration::from_secs(60),
             );
             server.sh("partitiond up /cluster.ron");
         }
         server.sh("kill -9 $(cat /sys/fs/cgroup/partitiond-kvm/one/cgroup.procs)");
         server.wait_for(
             "partitiond events | grep one | tail -n 3 | grep 'its virtual machine ended'",
-            std::time::Duration::from_secs(60),
+            Duration::from_secs(60),
         );
         // Keeper and supervisor may die: the virtual machine runs on.
         server.sh("partitiond up /cluster.ron");
@@ -169,7 +215,7 @@ fn both_back_ends_run_side_by_side() {
         assert_eq!(server.kill("partitiond serve"), 1);
         assert_eq!(server.kill("(partitiond|exe) keeper .*/one *$"), 1);
         server.sh("partitiond up /cluster.ron");
-        server.wait_for("partitiond exec one -- true", std::time::Duration::from_secs(60));
+        server.wait_for("partitiond exec one -- true", Duration::from_secs(60));
         assert_eq!(server.boot_ids(&["one"]), one, "it was taken up");
         assert_eq!(server.boot_ids(&["other"]), other, "the other did not notice");
 

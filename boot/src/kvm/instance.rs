@@ -79,6 +79,8 @@ impl Instance {
             entry: loaded.entry,
             page_tables: loaded.layout.page_tables(),
             boot_params: loaded.layout.boot_params(),
+            user: spec.user,
+            filter: spec.filter,
             devices,
         };
         let (child, status) = start_machine(&spec, &file, &description, &disks).map_err(failed)?;

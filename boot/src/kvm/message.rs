@@ -11,6 +11,7 @@ use std::os::unix::net::UnixStream;
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, recvmsg, sendmsg};
 use serde::{Deserialize, Serialize};
 
+use super::filters::Mode;
 use super::topology::Topology;
 use crate::units::{Bytes, CpuId, PhysAddr};
 
@@ -29,6 +30,10 @@ pub struct Description {
     pub page_tables: PhysAddr,
     /// Where the zero page is.
     pub boot_params: PhysAddr,
+    /// The user that its process becomes; nobody else's.
+    pub user: u32,
+    /// What happens to a thread that does what it is not for.
+    pub filter: Mode,
     /// Its devices, in the order of their places.
     pub devices: Vec<Device>,
 }
@@ -164,6 +169,8 @@ mod tests {
             entry: PhysAddr(1 << 24),
             page_tables: PhysAddr(1),
             boot_params: PhysAddr(2),
+            user: 1,
+            filter: Mode::Log,
             devices: vec![Device::Rng],
         }
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cgroup::CgroupError;
 use super::disk::DiskError;
+use super::filters::Mode;
 use super::status::StatusError;
 use super::topology::Topology;
 use crate::boot_params::TooFragmented;
@@ -43,6 +44,11 @@ pub struct Spec {
     pub disks: Vec<DiskSpec>,
     /// Where its process tells how it is.
     pub status: PathBuf,
+    /// The user that its process becomes: no person's, and no other partition's.
+    pub user: u32,
+    /// What happens where its process makes a system call that it is not for.
+    #[serde(default)]
+    pub filter: Mode,
     /// The control group of its process.
     pub cgroup: PathBuf,
 }

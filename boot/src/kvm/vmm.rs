@@ -14,6 +14,8 @@ use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
 use super::bus::Bus;
+use super::filters::{self, Thread};
+use super::jail::{self, JailError};
 use super::machine::{Machine, MachineError};
 use super::message::{self, Description};
 use super::status::{self, Counting, State};
@@ -33,6 +35,9 @@ enum VmmError {
     /// the virtual machine
     #[error(transparent)]
     Machine(#[from] MachineError),
+    /// what it gives up
+    #[error(transparent)]
+    Jail(#[from] JailError),
     /// threads
     #[error("a thread cannot be started: {0}")]
     Thread(#[source] io::Error),
@@ -40,6 +45,10 @@ enum VmmError {
 
 /// Runs a virtual machine until its kernel wants no more.
 pub fn run() -> ExitCode {
+    // Standard input, output and error are all that it is to have.
+    if let Err(error) = jail::close_from(3) {
+        return complain(&error);
+    }
     let socket = match io::stdin().as_fd().try_clone_to_owned() {
         Ok(socket) => UnixStream::from(socket),
         Err(error) => return complain(&error),
@@ -54,7 +63,12 @@ pub fn run() -> ExitCode {
     let memory = File::from(with.memory);
     let started = Machine::new(with.kvm, &memory, &description, with.devices, &tell)
         .map_err(VmmError::from)
-        .and_then(|machine| start(machine, &description, &counting, &tell));
+        .and_then(|machine| {
+            // From here on it has what it needs, and nothing of its guest's was touched yet.
+            jail::enter(description.user)?;
+            filters::switch_on(description.filter);
+            start(machine, &description, &counting, &tell)
+        });
     let told = message::answer(&socket, &started.as_ref().map(drop).map_err(ToString::to_string));
     drop(socket);
     // Interrupts reach the CPUs as long as the first is there.
@@ -62,6 +76,9 @@ pub fn run() -> ExitCode {
         Ok(started) => started,
         Err(error) => return complain(&error),
     };
+    if let Err(error) = filters::restrict(Thread::Main) {
+        return complain(&error);
+    }
     if let Err(error) = told.and_then(|()| status::tell(&status, &State::Running)) {
         return complain(&error);
     }
@@ -106,7 +123,10 @@ fn start(
     std::thread::Builder::new()
         .name("devices".to_owned())
         .spawn(move || {
-            if let Err(error) = service.run() {
+            let served = filters::restrict(Thread::Devices)
+                .map_err(|error| error.to_string())
+                .and_then(|()| service.run().map_err(|error| error.to_string()));
+            if let Err(error) = served {
                 let _ = failed.send(State::Failed(format!("its devices stop: {error}")));
             }
         })
@@ -129,6 +149,9 @@ fn run_on(cpu: Vcpu, on: CpuId, ports: &Bus, registers: &Bus, counting: &Arc<Cou
     let pinned = only.set(on.0 as usize).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
     if let Err(error) = pinned {
         return State::Failed(format!("a virtual CPU cannot run on {on}: {error}"));
+    }
+    if let Err(error) = filters::restrict(Thread::Cpu) {
+        return State::Failed(error.to_string());
     }
     match cpu.run(ports, registers, counting) {
         Stopped::TripleFault => State::Restart,

@@ -38,6 +38,9 @@ impl Supervisor {
                 window.map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
             bare.ranges = ranges;
         }
+        if let Spec::Kvm(kvm) = &mut entry.spec.boot {
+            kvm.user = self.ledger().free_user(&name);
+        }
         entry.hugepages = Vec::new();
         let before = self.host_before(page_size_of(entry.wanted.source));
         self.write_ledger(|ledger| {

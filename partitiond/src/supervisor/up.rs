@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boot::backend;
-use boot::kvm::DiskSpec;
+use boot::kvm::{DiskSpec, FilterMode};
 use protocol::{Configuration, FrameError, ToGuest, VERSION, encode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -253,8 +253,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// All that a partition's start needs, before anything is taken. Low memory, huge pages and
-    /// ranges of pools are chosen at the start itself.
+    /// All that a partition's start needs, before anything is taken. Low memory, huge pages, ranges of
+    /// pools and users are chosen at the start itself.
     fn entry(&self, planned: &Planned, name: &str, spec: &Spec) -> Result<Entry, Problem> {
         let digest = spec.image.digest.clone().unwrap_or_default();
         let image = self.image(&digest)?;
@@ -310,6 +310,8 @@ impl Supervisor {
                 command_line: words,
                 disks: spec.disks.iter().map(disk_spec).collect(),
                 status: self.paths.partition(name).machine(),
+                user: 0,
+                filter: filter_mode(),
                 cgroup: Paths::cgroup(name),
             }));
         }
@@ -330,6 +332,13 @@ impl Supervisor {
             command_line: words,
         }))
     }
+}
+
+/// What happens where the process of a virtual machine makes a system call that it is not for: it ends, unless
+/// the supervisor was started to find such calls (`PARTITIOND_SECCOMP=log`, or `errno`).
+fn filter_mode() -> FilterMode {
+    let mode = std::env::var("PARTITIOND_SECCOMP").ok();
+    mode.and_then(|mode| FilterMode::from_name(&mode)).unwrap_or_default()
 }
 
 fn disk_spec(disk: &Disk) -> DiskSpec {

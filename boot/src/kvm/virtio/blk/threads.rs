@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::engine::{Disk, Engine, Job, Kind};
+use crate::kvm::filters::{self, Thread};
 
 /// The engine.
 pub struct Threads {
@@ -29,6 +30,10 @@ impl Threads {
         let event = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
         let (disk, told) = (disk.clone(), event.try_clone()?);
         std::thread::Builder::new().name("disk".to_owned()).spawn(move || {
+            // A thread that cannot be kept from the rest does nothing: its requests fail.
+            if filters::restrict(Thread::Devices).is_err() {
+                return;
+            }
             // It ends with the engine.
             for job in jobs {
                 let _ = tell.send((job.head, work(&disk, &job)));
