@@ -9,10 +9,11 @@ use landlock::{
     ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, Ruleset, RulesetAttr as _,
     Scope,
 };
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{Resource, setrlimit};
-use nix::unistd::{Gid, Uid, chdir, pivot_root, setgroups, setresgid, setresuid};
+use nix::unistd::{Gid, Uid, chdir, chroot, pivot_root, setgroups, setresgid, setresuid};
 
 /// A folder that every Linux has, and that a process without a file system has no use for.
 const ROOT: &str = "/proc";
@@ -98,7 +99,19 @@ fn empty_root() -> Result<(), JailError> {
     mount(Some("none"), ROOT, Some("tmpfs"), flags, Some("size=4k,mode=0555"))
         .map_err(failed("mounting an empty file system"))?;
     chdir(ROOT).map_err(failed("entering it"))?;
-    pivot_root(".", ".").map_err(failed("making it the root"))?;
-    umount2(".", MntFlags::MNT_DETACH).map_err(failed("leaving the host's file systems"))?;
+    match pivot_root(".", ".") {
+        Ok(()) => {
+            umount2(".", MntFlags::MNT_DETACH)
+                .map_err(failed("leaving the host's file systems"))?;
+        }
+        // A host that lives in its initramfs: that can be covered, and not be left. Nobody without
+        // capabilities comes back to it.
+        Err(Errno::EINVAL) => {
+            mount(Some("."), "/", none, MsFlags::MS_MOVE, none)
+                .map_err(failed("covering the host's file systems"))?;
+            chroot(".").map_err(failed("making it the root"))?;
+        }
+        Err(error) => return Err(failed("making it the root")(error)),
+    }
     chdir("/").map_err(failed("entering its root"))
 }
