@@ -322,6 +322,21 @@ mod tests {
     }
 
     #[test]
+    fn what_keeps_kvm_from_working_is_named() {
+        let names = |machine: &Machine, facts: &Facts| -> Vec<String> {
+            kvm(machine, facts).into_iter().map(|obstacle| obstacle.name).collect()
+        };
+        let mut machine = machine();
+        machine.cgroup_v2 = true;
+        assert_eq!(names(&machine, &facts()), [""; 0]);
+        let useless = Facts { root: false, kvm: Some("it only pretends".to_owned()), ..facts() };
+        machine.cgroup_v2 = false;
+        machine.hugepage_sizes.clear();
+        assert_eq!(names(&machine, &useless), ["root", "kvm", "hugepages", "cgroup2"]);
+        assert!(kvm(&machine, &useless).iter().all(|obstacle| !obstacle.remedy.is_empty()));
+    }
+
+    #[test]
     fn xapic_alone_is_no_obstacle_where_the_host_kernel_can_help() {
         let xapic = Facts { x2apic: false, ..facts() };
         assert_eq!(names(&machine(), &xapic), [""; 0]);

@@ -189,6 +189,10 @@ fn both_back_ends_run_side_by_side() {
             assert!(said.contains("Linux version"), "{log}");
         }
         assert_eq!(server.partition("other")["backend"], "bare");
+        let disk = r#""other": (disks: [(name: "x", path: "/x")], "#;
+        server.write("/disk.ron", &BOTH.replace("\"other\": (", disk));
+        let (_, refused) = server.refused("partitiond up /disk.ron");
+        assert!(refused.contains("a bare partition has no virtual disks"), "{refused}");
         let other = server.boot_ids(&["other"]);
 
         // What ends a kernel in a virtual machine: itself, by each of its ways, and the death of its process.

@@ -69,7 +69,10 @@ mod tests {
 
     use super::*;
 
-    struct Recorder(Arc<Mutex<Vec<(u64, Vec<u8>)>>>);
+    /// What was written: where, and what.
+    type Written = Vec<(u64, Vec<u8>)>;
+
+    struct Recorder(Arc<Mutex<Written>>);
 
     impl Device for Recorder {
         fn read(&mut self, offset: u64, data: &mut [u8]) {

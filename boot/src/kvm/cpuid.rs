@@ -110,7 +110,7 @@ mod tests {
             index,
             eax: 0x6143,
             ebx: 0xff00_0800,
-            ecx: 0xffff_ffff & !leaf_1_ecx::HYPERVISOR,
+            ecx: !leaf_1_ecx::HYPERVISOR,
             edx: 0,
             ..Default::default()
         };

@@ -126,9 +126,8 @@ fn start(
             let served = filters::restrict(Thread::Devices)
                 .map_err(|error| error.to_string())
                 .and_then(|()| service.run().map_err(|error| error.to_string()));
-            if let Err(error) = served {
-                let _ = failed.send(State::Failed(format!("its devices stop: {error}")));
-            }
+            let Err(error) = served;
+            let _ = failed.send(State::Failed(format!("its devices stop: {error}")));
         })
         .map_err(VmmError::Thread)?;
     for ((cpu, on), counting) in cpus.into_iter().zip(&description.cpus).zip(counting) {

@@ -65,7 +65,7 @@ impl Clock {
             D => return D_VALID,
             _ => return 0,
         };
-        (value / 10 << 4 | value % 10) as u8
+        (((value / 10) << 4) | (value % 10)) as u8
     }
 }
 

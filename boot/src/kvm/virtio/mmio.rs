@@ -113,7 +113,6 @@ struct Registers {
     driver_features: u64,
     queue_select: u32,
     interrupt_status: u32,
-    generation: u32,
 }
 
 impl Mmio {
@@ -134,7 +133,6 @@ impl Mmio {
             driver_features: 0,
             queue_select: 0,
             interrupt_status: 0,
-            generation: 0,
         })))
     }
 
@@ -162,14 +160,6 @@ impl Mmio {
     pub fn counts(&self) -> (Counts, Vec<u64>) {
         let registers = self.lock();
         (registers.counts, registers.device.counts())
-    }
-
-    /// The device itself changes, and its driver hears of it.
-    pub fn reconfigure(&self, change: impl FnOnce(&mut dyn Device)) {
-        let mut registers = self.lock();
-        change(&mut *registers.device);
-        registers.generation = registers.generation.wrapping_add(1);
-        registers.raise(CONFIGURATION);
     }
 
     fn lock(&self) -> MutexGuard<'_, Registers> {
@@ -250,7 +240,8 @@ impl Registers {
             register::QUEUE_READY => queue.map_or(0, |queue| queue.ready().into()),
             register::INTERRUPT_STATUS => self.interrupt_status,
             register::STATUS => self.status,
-            register::CONFIG_GENERATION => self.generation,
+            // It never changes.
+            register::CONFIG_GENERATION => 0,
             offset if register::SHARED_MEMORY.contains(&offset) => u32::MAX,
             _ => 0,
         }

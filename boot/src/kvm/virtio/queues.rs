@@ -1,6 +1,6 @@
 //! The queues of a device, as the device sees them.
 
-use virtio_queue::{DescriptorChain, Queue, QueueOwnedT as _, QueueT as _, Reader, Writer};
+use virtio_queue::{DescriptorChain, Queue, QueueOwnedT as _, QueueT as _, Writer};
 
 use crate::memory::PartitionMemory;
 
@@ -19,12 +19,10 @@ pub struct Queues<'a> {
     finished: u64,
 }
 
-/// What a driver asks for: memory to be read, and memory to be written.
+/// What a driver asks for: memory to be written.
 pub struct Request<'a> {
     /// Names it when it is done.
     pub head: u16,
-    /// What the driver has written.
-    pub reader: Reader<'a>,
     /// What the driver is to be given.
     pub writer: Writer<'a>,
 }
@@ -49,9 +47,8 @@ impl<'a> Queues<'a> {
     pub fn next(&mut self, queue: u16) -> Result<Option<Request<'a>>, Spoilt> {
         let Some(chain) = self.next_chain(queue)? else { return Ok(None) };
         let head = chain.head_index();
-        let reader = chain.clone().reader(self.memory).map_err(|_| Spoilt)?;
         let writer = chain.writer(self.memory).map_err(|_| Spoilt)?;
-        Ok(Some(Request { head, reader, writer }))
+        Ok(Some(Request { head, writer }))
     }
 
     /// The next request as its descriptors.
@@ -71,13 +68,6 @@ impl<'a> Queues<'a> {
         // More than the queue holds cannot be in it.
         let mut chains = queue.iter(memory).map_err(|_| Spoilt)?;
         Ok(chains.next())
-    }
-
-    /// Puts the last request of a queue back: it comes again.
-    pub fn put_back(&mut self, queue: u16) {
-        if let Some(queue) = self.queues.get_mut(usize::from(queue)) {
-            queue.go_to_previous_position();
-        }
     }
 
     /// A request is done, and so many bytes were written for it.

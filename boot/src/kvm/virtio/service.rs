@@ -17,8 +17,6 @@ enum Waiting {
     Notified { device: Mmio, queue: u16, event: EventFd },
     /// Something outside of a device.
     Outside { device: Mmio, watched: usize },
-    /// The end.
-    Stop(EventFd),
 }
 
 /// All that one thread waits for.
@@ -56,17 +54,6 @@ impl Service {
         Ok(())
     }
 
-    /// An event that ends [`Service::run`].
-    ///
-    /// # Errors
-    ///
-    /// What eventfd(2) and epoll_ctl(2) say.
-    pub fn stop(&mut self) -> io::Result<EventFd> {
-        let event = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)?;
-        self.wait(event.as_raw_fd(), EventSet::IN, Waiting::Stop(event.try_clone()?))?;
-        Ok(event)
-    }
-
     fn wait(&mut self, descriptor: RawFd, what: EventSet, waiting: Waiting) -> io::Result<()> {
         let event = EpollEvent::new(what, self.waiting.len() as u64);
         self.epoll.ctl(ControlOperation::Add, descriptor, event)?;
@@ -74,12 +61,12 @@ impl Service {
         Ok(())
     }
 
-    /// Serves until it is stopped.
+    /// Serves for as long as the process lives.
     ///
     /// # Errors
     ///
     /// What epoll_wait(2) says.
-    pub fn run(&self) -> io::Result<()> {
+    pub fn run(&self) -> io::Result<std::convert::Infallible> {
         let mut events = [EpollEvent::default(); AT_ONCE];
         loop {
             let count = match self.epoll.wait(-1, &mut events) {
@@ -95,7 +82,6 @@ impl Service {
                         device.notified(*queue);
                     }
                     Some(Waiting::Outside { device, watched }) => device.changed(*watched),
-                    Some(Waiting::Stop(_)) => return Ok(()),
                     None => {}
                 }
             }
