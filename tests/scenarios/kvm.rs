@@ -1,6 +1,8 @@
 //! Partitions in virtual machines. The server's virtualisation is emulated: this proves that it works, not how
 //! fast it is.
 
+#![allow(clippy::expect_used, reason = "a scenario ends where something does not work")]
+
 use std::time::Duration;
 
 use scenarios::{Server, Setup, scenario};
