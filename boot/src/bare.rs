@@ -5,6 +5,7 @@
 //! construction, not by hardware: the second kernel knows of nothing but its own CPUs and memory,
 //! but runs with full privilege.
 
+mod acpi;
 mod cpus;
 mod host_kernel;
 mod instance;
@@ -15,12 +16,10 @@ mod spec;
 mod sys;
 mod trampoline;
 
+pub use acpi::PHANTOM;
 pub use cpus::{Cpu, CpuError, Starter, Stopped};
-pub use instance::{Guard, Instance, Request};
+pub use instance::Instance;
 pub use low_memory::{LowMemory, LowWindow, NoWindow};
 pub use real_mode::RealModeCode;
 pub use spec::{Failure, Record, Spec, StartError, Step};
-pub use sys::{
-    DevMemError, HotplugError, HugetlbError, LowMemoryError, MapError, NodeShare, PageSize, Pool,
-    PoolError, PoolsLock, ReservedError, Run, TscClock, is_online, read_low_memory,
-};
+pub use sys::{DevMemError, HotplugError, LowMemoryError, TscClock, is_online, read_low_memory};

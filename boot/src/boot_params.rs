@@ -116,13 +116,18 @@ fn halves(value: u64) -> (u32, u32) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::KernelShape;
+
+    fn kernel() -> KernelShape {
+        KernelShape { linked_at: PhysAddr(16 << 20), size: Bytes::mib(60) }
+    }
 
     fn layout() -> Layout {
         let segments = [
             Segment { start: PhysAddr(64 << 20), size: Bytes::mib(32) },
             Segment { start: PhysAddr(5 << 30), size: Bytes::mib(480) },
         ];
-        Layout::new(&segments, Bytes::mib(60), Bytes::mib(8)).unwrap()
+        Layout::new(&segments, kernel(), Bytes::mib(8)).unwrap()
     }
 
     #[test]
@@ -149,7 +154,7 @@ mod tests {
         let segments: Vec<_> = (0..126)
             .map(|n| Segment { start: PhysAddr((n * 256) << 20), size: Bytes::mib(128) })
             .collect();
-        let layout = Layout::new(&segments, Bytes::mib(60), Bytes::mib(8)).unwrap();
+        let layout = Layout::new(&segments, kernel(), Bytes::mib(8)).unwrap();
         let low = Segment { start: PhysAddr(0x24000), size: Bytes::kib(48) };
         assert_eq!(zero_page(&layout, low, Bytes(0)), Err(TooFragmented(126)));
     }

@@ -1,9 +1,9 @@
 //! The kernel's command line.
 //!
-//! What a bare partition's kernel needs to keep out of the host's way stands last, because Linux
-//! takes the last of several words for most parameters, and may not be named by anybody else.
+//! What a partition's kernel needs stands last, because Linux takes the last of several words for most
+//! parameters, and may not be named by anybody else.
 
-use crate::acpi::PHANTOM;
+use crate::bare::PHANTOM;
 use crate::units::PhysAddr;
 
 /// Bytes of a command line, its terminating NUL included (`COMMAND_LINE_SIZE` on x86).
@@ -67,9 +67,36 @@ const BARE: &[(&str, &str)] = &[
     ("rdinit", "/.partition/init"),
 ];
 
+/// What every kernel in a virtual machine is told, and why.
+const KVM: &[(&str, &str)] = &[
+    // Devices are found through ACPI; looking for PCI takes hundreds of exits.
+    ("pci", "off"),
+    // A panicked kernel stays where it is, and its log with it.
+    ("panic", "0"),
+    ("rdinit", "/.partition/init"),
+];
+
 /// Further parameters that only we set, with values of the moment.
 const OURS: &[&str] =
     &["disable_cpu_apicid", "tsc_early_khz", "partition.mailbox", "acpi", "nolapic", "nox2apic"];
+
+/// What boots the kernel that is told something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum For {
+    /// A bare partition's kernel.
+    Bare,
+    /// One in a virtual machine.
+    Kvm,
+}
+
+impl For {
+    fn words(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Bare => BARE,
+            Self::Kvm => KVM,
+        }
+    }
+}
 
 /// The command line of a bare partition: the `words` of image and cluster file, then what the
 /// partition needs.
@@ -78,14 +105,34 @@ const OURS: &[&str] =
 ///
 /// [`CommandLineError`] where the words name what is ours, or cannot be a command line.
 pub fn bare(words: &str, facts: BareFacts) -> Result<String, CommandLineError> {
-    check(words)?;
+    let ours = [
+        format!("disable_cpu_apicid={}", PHANTOM.0),
+        format!("tsc_early_khz={}", facts.tsc_khz),
+        mailbox(facts.mailbox),
+    ];
+    line(words, For::Bare, &ours)
+}
+
+/// The command line of a partition in a virtual machine.
+///
+/// # Errors
+///
+/// As [`bare`].
+pub fn kvm(words: &str, at: PhysAddr) -> Result<String, CommandLineError> {
+    line(words, For::Kvm, &[mailbox(at)])
+}
+
+fn mailbox(at: PhysAddr) -> String {
+    format!("{}{:#x}", protocol::mailbox::PARAMETER, at.0)
+}
+
+fn line(words: &str, kernel: For, ours: &[String]) -> Result<String, CommandLineError> {
+    check(words, kernel)?;
     let mut line: Vec<String> = words.split_ascii_whitespace().map(str::to_owned).collect();
-    for (name, value) in BARE {
+    for (name, value) in kernel.words() {
         line.push(if value.is_empty() { (*name).to_owned() } else { format!("{name}={value}") });
     }
-    line.push(format!("disable_cpu_apicid={}", PHANTOM.0));
-    line.push(format!("tsc_early_khz={}", facts.tsc_khz));
-    line.push(format!("partition.mailbox={:#x}", facts.mailbox.0));
+    line.extend_from_slice(ours);
     let line = line.join(" ");
     if line.len() >= MAX {
         return Err(CommandLineError::TooLong { length: line.len() });
@@ -93,12 +140,12 @@ pub fn bare(words: &str, facts: BareFacts) -> Result<String, CommandLineError> {
     Ok(line)
 }
 
-/// Whether image or cluster file may say these words to a bare partition's kernel.
+/// Whether image or cluster file may say these words to a partition's kernel.
 ///
 /// # Errors
 ///
 /// As [`bare`].
-pub fn check(words: &str) -> Result<(), CommandLineError> {
+pub fn check(words: &str, kernel: For) -> Result<(), CommandLineError> {
     if !words.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
         return Err(CommandLineError::Character);
     }
@@ -106,7 +153,7 @@ pub fn check(words: &str) -> Result<(), CommandLineError> {
         let name = word.split('=').next().unwrap_or(word);
         // Linux takes `-` and `_` for the same in names of parameters.
         let name = name.trim_matches('"').replace('-', "_");
-        let ours = BARE.iter().map(|(name, _)| *name).chain(OURS.iter().copied());
+        let ours = kernel.words().iter().map(|(name, _)| *name).chain(OURS.iter().copied());
         // Behind `--` everything is an argument of init, ours included.
         if name.is_empty() || name == "__" || ours.into_iter().any(|our| our == name) {
             return Err(CommandLineError::Reserved { word: word.chars().take(60).collect() });
@@ -145,5 +192,13 @@ mod tests {
         assert_eq!(bare("a\nb", FACTS), Err(CommandLineError::Character));
         assert_eq!(bare("a\0b", FACTS), Err(CommandLineError::Character));
         assert!(matches!(bare(&"x".repeat(2048), FACTS), Err(CommandLineError::TooLong { .. })));
+    }
+
+    #[test]
+    fn a_virtual_machine_reserves_less() {
+        let line = kvm("quiet tsc=reliable", PhysAddr(0x1000)).unwrap();
+        assert!(line.starts_with("quiet tsc=reliable pci=off "));
+        assert!(line.ends_with("partition.mailbox=0x1000"));
+        assert!(kvm("rdinit=/bin/sh", PhysAddr(0x1000)).is_err());
     }
 }

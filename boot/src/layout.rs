@@ -7,6 +7,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::KernelShape;
 use crate::memory::Segment;
 use crate::units::{Bytes, PhysAddr};
 
@@ -70,28 +71,33 @@ pub enum LayoutError {
 }
 
 impl Layout {
-    /// Lays out `segments` (ascending, not touching each other, each aligned to 2 MiB) for a kernel
-    /// that takes `kernel` bytes from its first to its last, and an initramfs.
+    /// Lays out `segments` (ascending, not touching each other) for a kernel and an initramfs. The kernel
+    /// comes no lower than where it is linked to be.
     ///
     /// # Errors
     ///
     /// [`LayoutError`] where something has no room.
-    pub fn new(segments: &[Segment], kernel: Bytes, initramfs: Bytes) -> Result<Self, LayoutError> {
+    pub fn new(
+        segments: &[Segment],
+        kernel: KernelShape,
+        initramfs: Bytes,
+    ) -> Result<Self, LayoutError> {
         let mailbox_size = protocol::mailbox::SIZE as u64;
-        // What an ELF kernel takes in memory includes all that it uses before it knows its memory map.
-        let needed = kernel.0.saturating_add(KERNEL_ALIGNMENT + mailbox_size);
         let main = segments
             .iter()
             .copied()
             .max_by_key(|segment| segment.size)
             .unwrap_or(Segment { start: PhysAddr(0), size: Bytes(0) });
-        if main.size.0 < needed {
-            return Err(LayoutError::Kernel { largest: main.size, needed: Bytes(needed) });
+        let above_tables = main.start.0.saturating_add(TABLES.0);
+        let start = above_tables.max(kernel.linked_at.0);
+        let start = start.checked_next_multiple_of(KERNEL_ALIGNMENT).unwrap_or(u64::MAX);
+        // What an ELF kernel takes in memory includes all that it uses before it knows its memory map.
+        let end = start.saturating_add(kernel.size.0).saturating_add(mailbox_size);
+        if main.end().0 < end {
+            let needed = Bytes(end - main.start.0);
+            return Err(LayoutError::Kernel { largest: main.size, needed });
         }
-        let kernel = Segment {
-            start: PhysAddr((main.start.0 + TABLES.0).next_multiple_of(KERNEL_ALIGNMENT)),
-            size: kernel,
-        };
+        let kernel = Segment { start: PhysAddr(start), size: kernel.size };
         let mailbox =
             Segment { start: PhysAddr(main.end().0 - mailbox_size), size: Bytes(mailbox_size) };
         let size = initramfs.0.saturating_add(0xfff) & !0xfff;
@@ -148,10 +154,25 @@ mod tests {
         Segment { start: PhysAddr(start_mib << 20), size: Bytes::mib(size_mib) }
     }
 
+    fn kernel(size: Bytes) -> KernelShape {
+        KernelShape { linked_at: PhysAddr(16 << 20), size }
+    }
+
+    #[test]
+    fn a_kernel_lies_no_lower_than_it_is_linked() {
+        let low = Segment { start: PhysAddr(1 << 20), size: Bytes::mib(127) };
+        let layout = Layout::new(&[low], kernel(Bytes::mib(60)), Bytes::mib(8)).unwrap();
+        assert_eq!(layout.kernel.start, PhysAddr(16 << 20));
+        let most = Layout::new(&[low], kernel(Bytes::mib(110)), Bytes(0)).unwrap();
+        assert_eq!(most.kernel.end(), most.mailbox.start);
+        let more = Layout::new(&[low], kernel(Bytes(Bytes::mib(110).0 + 1)), Bytes(0));
+        assert!(matches!(more, Err(LayoutError::Kernel { .. })));
+    }
+
     #[test]
     fn the_largest_segment_is_the_main_one() {
         let segments = [segment(64, 32), segment(256, 448), segment(1024, 32)];
-        let layout = Layout::new(&segments, Bytes::mib(60), Bytes::mib(8)).unwrap();
+        let layout = Layout::new(&segments, kernel(Bytes::mib(60)), Bytes::mib(8)).unwrap();
         assert_eq!(layout.main, segments[1]);
         assert_eq!(layout.kernel.start, PhysAddr(258 << 20));
         assert_eq!(layout.mailbox.end(), segments[1].end());
@@ -161,7 +182,7 @@ mod tests {
     #[test]
     fn an_initramfs_goes_where_there_is_room() {
         let segments = [segment(64, 96), segment(256, 90)];
-        let layout = Layout::new(&segments, Bytes::mib(60), Bytes::mib(80)).unwrap();
+        let layout = Layout::new(&segments, kernel(Bytes::mib(60)), Bytes::mib(80)).unwrap();
         assert_eq!(layout.main, segments[0]);
         assert_eq!(layout.initramfs.end(), segments[1].end());
     }
@@ -169,14 +190,14 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused() {
         assert!(matches!(
-            Layout::new(&[segment(64, 62)], Bytes::mib(60), Bytes::mib(1)),
+            Layout::new(&[segment(64, 62)], kernel(Bytes::mib(60)), Bytes::mib(1)),
             Err(LayoutError::Kernel { .. })
         ));
         assert!(matches!(
-            Layout::new(&[segment(64, 96)], Bytes::mib(60), Bytes::mib(64)),
+            Layout::new(&[segment(64, 96)], kernel(Bytes::mib(60)), Bytes::mib(64)),
             Err(LayoutError::Initramfs { .. })
         ));
-        assert!(Layout::new(&[], Bytes(u64::MAX), Bytes(u64::MAX)).is_err());
+        assert!(Layout::new(&[], kernel(Bytes(u64::MAX)), Bytes(u64::MAX)).is_err());
     }
 
     proptest::proptest! {
@@ -196,7 +217,7 @@ mod tests {
                 })
                 .collect();
             let Ok(layout) =
-                Layout::new(&segments, Bytes::mib(kernel_mib), Bytes::kib(initramfs_kib))
+                Layout::new(&segments, kernel(Bytes::mib(kernel_mib)), Bytes::kib(initramfs_kib))
             else {
                 return Ok(());
             };

@@ -7,7 +7,7 @@ use protocol::Stop;
 use protocol::image::{CONFIGURATION, ImageConfig};
 use protocol::mailbox::{GuestState, Mailbox};
 
-use crate::configuration::{cmdline, image, modules};
+use crate::configuration::{cmdline, devices, image, modules};
 use crate::guest::{Ending, Guest, Setting};
 use crate::link::Link;
 use crate::sys::files::{Proc, read_or_empty};
@@ -32,6 +32,7 @@ pub fn run() -> ! {
     note("cannot be spared by the OOM killer", machine::spare_from_oom());
     note("cannot bring the loopback interface up", machine::bring_up_loopback());
     let image = read_image(&mut warnings);
+    load_virtio(&mut warnings);
     load_modules(&image.modules, &mut warnings);
     let cgroup = mounts::programs_cgroup()
         .map_err(|error| warnings.push(format!("no limit on the number of processes: {error}")))
@@ -89,6 +90,35 @@ fn load_modules(wanted: &[String], warnings: &mut Vec<String>) {
     for path in paths {
         if let Err(error) = crate::sys::modules::load(&directory().join(path)) {
             warnings.push(format!("cannot load kernel module {path}: {error}"));
+        }
+    }
+}
+
+/// Loads what drives the devices of a virtual machine: first what finds them, then each one's own.
+fn load_virtio(warnings: &mut Vec<String>) {
+    let entries = |path: &str| {
+        std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path())
+    };
+    let is_ours = |path: &Path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(devices::VIRTIO_MMIO)
+    };
+    if !entries("/sys/bus/acpi/devices").any(|path| is_ours(&path)) {
+        return;
+    }
+    let mut load = |module: &str, driver: &str| {
+        // Built in, it has a driver and no module.
+        if !Path::new("/sys/bus").join(driver).exists()
+            && let Err(error) = load_module(module)
+        {
+            warnings.push(format!("a device of this machine is not there: {error}"));
+        }
+    };
+    load("virtio_mmio", "platform/drivers/virtio-mmio");
+    for device in entries("/sys/bus/virtio/devices") {
+        let alias = read_or_empty(&device.join("modalias").to_string_lossy());
+        if let Some(module) = devices::module(&alias) {
+            load(module, &format!("virtio/drivers/{module}"));
         }
     }
 }

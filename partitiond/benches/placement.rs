@@ -31,6 +31,7 @@ fn case(cpus: u32) -> (Machine, Cluster) {
         workloads: Vec::new(),
         restart: Restart::Never,
         hang_after: partitiond::cluster::default_hang_after(),
+        disks: Vec::new(),
     };
     let partitions = (0..cpus / 4).map(|at| (format!("p{at:04}"), partition(at))).collect();
     (machine, Cluster { partitions, ..Cluster::default() })

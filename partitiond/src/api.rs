@@ -23,7 +23,8 @@
 
 use std::collections::BTreeMap;
 
-use boot::bare::NodeShare;
+use boot::host_memory::NodeShare;
+use boot::kvm::Activity;
 use boot::memory::Segment;
 use boot::units::{Bytes, CpuSet};
 use serde::{Deserialize, Serialize};
@@ -282,6 +283,9 @@ pub struct PartitionStatus {
     pub last_words: Vec<String>,
     /// Its kernel's whole command line.
     pub command_line: String,
+    /// What its virtual machine has done since its start, a second ago at most; `None` of a bare one.
+    #[serde(default)]
+    pub machine: Option<Activity>,
 }
 
 /// A step of a start. It ends where the next one begins, the last one when the partition is ready.

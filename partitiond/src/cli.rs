@@ -60,12 +60,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match line.command {
-        // These two are the long-running processes behind the command: what they say goes to a log,
+        // These three are the long-running processes behind the command: what they say goes to a log,
         // and they end with a status of their own.
         Command::Serve(options) if !options.background => {
             return crate::supervisor::run(serve::paths(&options));
         }
         Command::Keeper { directory } => return crate::keeper::run(&directory),
+        Command::Vmm => return boot::kvm::vmm::run(),
         _ => {}
     }
     let context = Context::new(line.global);
@@ -87,6 +88,7 @@ fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
     match command {
         Command::Serve(options) => serve::background(&options),
         Command::Keeper { .. } => Err(Failure::with_status(exit::USAGE, "a keeper runs by itself")),
+        Command::Vmm => Err(Failure::with_status(exit::USAGE, "it runs by itself")),
         Command::RigKeeper { directory } => rig::keep(&directory),
         Command::Up(options) => up::run(context, &options),
         Command::Plan(options) => plan::run(context, &options),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use notation::tree::{Body, Value};
 
 mod check;
+mod disk;
 mod interval;
 mod partition;
 mod root;
@@ -23,7 +24,7 @@ pub use interval::{Interval, ParseIntervalError};
 pub use notation::{Diagnostic, Diagnostics, MAX_FILE, Problems, Source, SourceError};
 pub use root::{MAX_PARTITIONS, Places};
 pub use types::{
-    Backend, Cluster, Cpus, Host, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa,
+    Backend, Cluster, Cpus, Disk, Host, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa,
     Partition, Restart, Risk, Trust, default_hang_after, default_memory,
 };
 

@@ -196,22 +196,42 @@ pub fn xapic(facts: &Facts) -> Option<Obstacle> {
 }
 
 /// What keeps `kvm` from working.
-pub fn kvm(_machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
-    let mut found = vec![Obstacle {
-        name: "kvm-not-in-this-version".to_owned(),
-        found: "this version has no kvm back end".to_owned(),
-        remedy: "use `backend: Bare` with `trust: Mutual`".to_owned(),
-        accept: None,
-    }];
-    if let Some(why) = &facts.kvm {
+pub fn kvm(machine: &Machine, facts: &Facts) -> Vec<Obstacle> {
+    let mut found = Vec::new();
+    let mut add = |name: &str, what: String, remedy: &str| {
         found.push(Obstacle {
-            name: "kvm".to_owned(),
-            found: why.clone(),
-            remedy: "switch virtualisation on in the firmware; in a virtual machine, nested \
-                     virtualisation on its host"
-                .to_owned(),
+            name: name.to_owned(),
+            found: what,
+            remedy: remedy.to_owned(),
             accept: None,
         });
+    };
+    if !facts.root {
+        let what = "partitiond does not run as root: it cannot give huge pages and CPUs away";
+        add("root", what.into(), "sudo partitiond …");
+    }
+    if let Some(why) = &facts.kvm {
+        add(
+            "kvm",
+            why.clone(),
+            "switch virtualisation on in the firmware; in a virtual machine, nested virtualisation \
+             on its host; and load `kvm_intel` or `kvm_amd`",
+        );
+    }
+    if machine.hugepage_sizes.is_empty() {
+        add(
+            "hugepages",
+            "the kernel has no huge pages".into(),
+            "boot a kernel with CONFIG_HUGETLBFS=y",
+        );
+    }
+    if !machine.cgroup_v2 {
+        add(
+            "cgroup2",
+            "control groups v2 are not mounted at /sys/fs/cgroup".into(),
+            "take `systemd.unified_cgroup_hierarchy=0` off the kernel command line; or mount -t \
+             cgroup2 none /sys/fs/cgroup",
+        );
     }
     found
 }
@@ -299,6 +319,21 @@ mod tests {
         assert_eq!(names(&machine, &Facts { root: false, ..blind }), ["root", "lockdown"]);
         machine.kernel.lockdown = Some(Lockdown::None);
         assert_eq!(names(&machine, &Facts { msr: None, ..facts() }), [""; 0]);
+    }
+
+    #[test]
+    fn what_keeps_kvm_from_working_is_named() {
+        let names = |machine: &Machine, facts: &Facts| -> Vec<String> {
+            kvm(machine, facts).into_iter().map(|obstacle| obstacle.name).collect()
+        };
+        let mut machine = machine();
+        machine.cgroup_v2 = true;
+        assert_eq!(names(&machine, &facts()), [""; 0]);
+        let useless = Facts { root: false, kvm: Some("it only pretends".to_owned()), ..facts() };
+        machine.cgroup_v2 = false;
+        machine.hugepage_sizes.clear();
+        assert_eq!(names(&machine, &useless), ["root", "kvm", "hugepages", "cgroup2"]);
+        assert!(kvm(&machine, &useless).iter().all(|obstacle| !obstacle.remedy.is_empty()));
     }
 
     #[test]

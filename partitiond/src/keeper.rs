@@ -22,7 +22,8 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use boot::bare::{Failure, Instance, Record, TscClock};
+use boot::backend::{Failure, Instance, Record, Spec};
+use boot::bare::TscClock;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
@@ -45,7 +46,7 @@ pub struct KeeperSpec {
     /// The partition's name.
     pub name: String,
     /// What it is made of.
-    pub bare: boot::bare::Spec,
+    pub boot: Spec,
     /// What guest-init is told.
     pub configuration: protocol::Configuration,
     /// Where its log goes.
@@ -113,7 +114,7 @@ async fn keep(dir: &PartitionDir, clock: TscClock, begun: Instant) -> Result<(),
     let instance = if dir.record().exists() {
         log.note("another keeper takes the partition up");
         let record: Record = read_json(&dir.record())?;
-        Instance::adopt(record).map_err(|error| chain(&error))
+        record.adopt().map_err(|error| chain(&error))
     } else {
         start(&spec, clock, begun, &reports).await.map_err(|failure| chain(&failure))
     };
@@ -123,7 +124,7 @@ async fn keep(dir: &PartitionDir, clock: TscClock, begun: Instant) -> Result<(),
             End::Failed { message }
         }
         Ok(instance) => {
-            let record = serde_json::to_vec(instance.record()).unwrap_or_default();
+            let record = serde_json::to_vec(&instance.record()).unwrap_or_default();
             if let Err(error) = durable::replace(&dir.record(), &record) {
                 log.note(&format!("the partition's record cannot be written: {error}"));
             }
@@ -134,7 +135,7 @@ async fn keep(dir: &PartitionDir, clock: TscClock, begun: Instant) -> Result<(),
                 if !report.start.is_empty() {
                     report.begin(BOOTING, begun.elapsed());
                 }
-                report.command_line.clone_from(&instance.record().command_line);
+                instance.command_line().clone_into(&mut report.command_line);
             });
             Partition::new(instance, &spec, log.clone(), reports.clone(), begun).run(inbox).await
         }
@@ -160,11 +161,10 @@ async fn start(
     begun: Instant,
     reports: &watch::Sender<Report>,
 ) -> Result<Instance, Failure> {
-    let (bare, reports) = (spec.bare.clone(), reports.clone());
+    let (boot, reports) = (spec.boot.clone(), reports.clone());
     let starting = tokio::task::spawn_blocking(move || {
-        Instance::start(bare, clock, &mut |step| {
+        boot.start(clock, &mut |step| {
             reports.send_modify(|report| {
-                let step = step.to_string();
                 report.begin(&step, begun.elapsed());
                 report.step = Some(step);
             });
@@ -179,7 +179,7 @@ async fn start(
 
 /// Gives everything back to the host and says how it went.
 fn clean_up(spec: &KeeperSpec, log: &Log, reports: &watch::Sender<Report>, end: End) {
-    let reclaimed = Instance::reclaim(&spec.bare);
+    let reclaimed = spec.boot.reclaim();
     match &reclaimed {
         Ok(()) => log.note("its CPUs and memory are the host's again"),
         Err(error) => log.note(&format!("it could not be taken back: {}", chain(error))),

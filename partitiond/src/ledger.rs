@@ -4,12 +4,14 @@
 //! after any crash the ledger names at least all that is not the host's, and what it names can be
 //! taken back (taking back what was never taken does nothing).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use boot::bare::{LowMemory, LowWindow, PageSize, Pool, Starter};
+use boot::backend::Spec;
+use boot::bare::{LowMemory, LowWindow, Starter};
+use boot::host_memory::{PageSize, Pool};
 use boot::memory::Segment;
 use boot::units::NodeId;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,9 @@ use crate::durable;
 use crate::inventory::Machine;
 use crate::keeper::KeeperSpec;
 use crate::plan;
+
+/// Users from here on are no person's and no container's (systemd.io/UIDS-GIDS, "unused").
+const FIRST_USER: u32 = 0x7600_0000;
 
 /// The ledger of one machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -142,13 +147,25 @@ impl Ledger {
 
     /// The windows of low memory that partitions own.
     pub fn windows(&self) -> Vec<LowWindow> {
-        self.partitions.values().map(|entry| entry.spec.bare.low).collect()
+        self.partitions.values().filter_map(|entry| Some(entry.spec.boot.bare()?.low)).collect()
     }
 
     /// The ranges of pools that partitions own, but for the one of that name.
     pub fn ranges(&self, but: &str) -> Vec<Segment> {
         let others = self.partitions.iter().filter(|(name, _)| *name != but);
-        others.flat_map(|(_, entry)| entry.spec.bare.ranges.iter().copied()).collect()
+        others.flat_map(|(_, entry)| entry.spec.boot.ranges().to_vec()).collect()
+    }
+
+    /// A user for the process of a partition's virtual machine: the lowest that no other has.
+    pub fn free_user(&self, name: &str) -> u32 {
+        let others = self.partitions.iter().filter(|(other, _)| *other != name);
+        let taken: BTreeSet<u32> = others
+            .filter_map(|(_, entry)| match &entry.spec.boot {
+                Spec::Kvm(spec) => Some(spec.user),
+                Spec::Bare(_) => None,
+            })
+            .collect();
+        (FIRST_USER..).find(|user| !taken.contains(user)).unwrap_or(FIRST_USER)
     }
 
     /// A window for one more partition.

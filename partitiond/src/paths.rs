@@ -34,10 +34,10 @@ impl Paths {
     }
 
     /// Where huge pages of this size are mounted.
-    pub fn hugepages(&self, size: boot::bare::PageSize) -> PathBuf {
+    pub fn hugepages(&self, size: boot::host_memory::PageSize) -> PathBuf {
         self.run.join(match size {
-            boot::bare::PageSize::Large => "hugepages-2MiB",
-            boot::bare::PageSize::Giant => "hugepages-1GiB",
+            boot::host_memory::PageSize::Large => "hugepages-2MiB",
+            boot::host_memory::PageSize::Giant => "hugepages-1GiB",
         })
     }
 
@@ -69,6 +69,11 @@ impl Paths {
     /// What a partition's kernel is to be.
     pub fn profile(&self, partition: &str) -> PathBuf {
         self.state.join("profiles").join(format!("{partition}.json"))
+    }
+
+    /// The control group of a partition's virtual machine.
+    pub fn cgroup(partition: &str) -> PathBuf {
+        Path::new("/sys/fs/cgroup/partitiond-kvm").join(partition)
     }
 
     /// What belongs to a running partition.
@@ -115,6 +120,11 @@ impl PartitionDir {
     /// The keeper's socket.
     pub fn socket(&self) -> PathBuf {
         self.0.join("keeper.sock")
+    }
+
+    /// Where the process of a virtual machine tells how it is.
+    pub fn machine(&self) -> PathBuf {
+        self.0.join("machine.status")
     }
 
     /// Held by the one keeper; holds its process id.

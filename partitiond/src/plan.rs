@@ -7,7 +7,7 @@ use boot::units::{Bytes, CpuSet, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{
-    Backend, Cluster, Interval, MemorySource, Numa, Partition, Restart, default_hang_after,
+    Backend, Cluster, Disk, Interval, MemorySource, Numa, Partition, Restart, default_hang_after,
 };
 use crate::placement::{Assignment, Assignments, Placement};
 
@@ -58,6 +58,9 @@ pub struct Spec {
     /// After how long without a word its kernel counts as hung.
     #[serde(default = "default_hang_after")]
     pub hang_after: Interval,
+    /// Its disks.
+    #[serde(default)]
+    pub disks: Vec<Disk>,
 }
 
 /// An image by name and content.
@@ -105,6 +108,7 @@ pub fn desired(
             workloads: partition.workloads.clone(),
             restart: partition.restart,
             hang_after: partition.hang_after,
+            disks: partition.disks.clone(),
         };
         Some((name.clone(), spec))
     };
@@ -210,9 +214,9 @@ pub struct Change {
 /// What a plan means for the host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct HostChange {
-    /// CPUs that it takes offline.
+    /// CPUs that it gives away; it takes those of bare partitions offline.
     pub gives_cpus: CpuSet,
-    /// CPUs that come back online.
+    /// CPUs that it gets back.
     pub gets_cpus: CpuSet,
     /// Huge pages, by node and size.
     pub hugepages: Vec<HugePageChange>,

@@ -79,7 +79,16 @@ const PARTITIONS: &[(&str, i32, &[&str])] = &[
     (
         r#""bad": (image: "linux-6.12-rt", backend: Kvm),"#,
         REFUSED,
-        &["kvm back end", "use `backend: Bare` and `trust: Mutual`"],
+        &[
+            "cannot run kvm partitions",
+            "/dev/kvm cannot be opened",
+            "load `kvm_intel` or `kvm_amd`",
+        ],
+    ),
+    (
+        r#""bad": (image: "linux-6.12-rt", disks: [(name: "x", path: "/x")]),"#,
+        INVALID,
+        &["a bare partition has no virtual disks", "^^^^", "take `backend: Kvm`"],
     ),
     // What is misspelt, or of the wrong kind.
     (

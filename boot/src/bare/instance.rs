@@ -1,47 +1,22 @@
 //! One partition, from nothing to a running kernel and back.
 
-use std::ptr::NonNull;
-use std::sync::Arc;
-
-use protocol::SharedMemory;
 use protocol::mailbox::{self, Mailbox};
-use serde::{Deserialize, Serialize};
-use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _};
+use vm_memory::{Bytes as _, GuestAddress};
 
 use super::cpus::{Cpu, CpuError, Stopped};
-use super::load::{self, Allocated, Contents};
+use super::load::{self, Allocated};
 use super::low_memory::{LowWindow, RAM};
 use super::real_mode::{self, RealModeCode, restart_guard};
 use super::spec::{Failure, Record, Spec, StartError, Step};
-use super::sys::{DevMemError, HugetlbFile, PhysicalWindow, TscClock};
+use super::sys::{DevMemError, PhysicalWindow, TscClock};
 use super::trampoline::{self, Progress};
 use crate::acpi;
+use crate::backend::{Guard, Request, open_mailbox};
+use crate::contents::Contents;
+use crate::host_memory::HugetlbFile;
 use crate::kernel_log::KernelLog;
-use crate::memory::{PartitionMemory, Segment};
+use crate::memory::PartitionMemory;
 use crate::units::PhysAddr;
-
-/// Whether a restart of the partition's kernel is caught.
-///
-/// A kernel that restarts through the BIOS would reset the machine. The guard replaces the last
-/// piece of code on that way as soon as the kernel has put it into its low memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Guard {
-    /// The code is not there yet.
-    Waiting,
-    /// A restart ends in the guard.
-    Installed,
-    /// The code is there, but of no form that we know: a restart would reset the machine.
-    Impossible,
-}
-
-/// What a partition's kernel asks of the machine. Its CPUs wait then, or halt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Request {
-    /// To be started again.
-    Restart,
-    /// To be switched off.
-    PowerOff,
-}
 
 /// A running partition.
 pub struct Instance {
@@ -70,8 +45,8 @@ impl Instance {
         };
 
         // What cannot be loaded is found out before anything is taken.
-        let contents =
-            Contents::open(&spec).map_err(|source| Failure { step: Step::Load, source })?;
+        let contents = Contents::open(&spec.kernel, &spec.initramfs)
+            .map_err(|error| Failure { step: Step::Load, source: error.into() })?;
 
         let failed = at(Step::TakeCpus);
         let stopped = spec.starter.take(&spec.cpus).map_err(|error| failed(error.into()))?;
@@ -81,7 +56,7 @@ impl Instance {
             load::allocate(&spec, &contents, &stopped).map_err(failed)?;
 
         let failed = at(Step::Load);
-        let loaded = load::load(contents, &memory, &segments).map_err(failed)?;
+        let loaded = contents.load(&memory, &segments).map_err(|error| failed(error.into()))?;
 
         let failed = at(Step::Tables);
         let (low, command_line) =
@@ -152,7 +127,8 @@ impl Instance {
     ///
     /// [`StartError`] where the partition has written over it.
     pub fn mailbox(&self) -> Result<Mailbox, StartError> {
-        Ok(Mailbox::open(mailbox_memory(&self.memory, self.record.layout.mailbox)?)?)
+        let mailbox = open_mailbox(&self.memory, self.record.layout.mailbox);
+        Ok(mailbox.ok_or(StartError::DoesNotFit("the mailbox"))??)
     }
 
     /// Installs the restart guard if the kernel's code is there by now; cheap enough to be called
@@ -263,20 +239,6 @@ fn progress_of(low: &PhysicalWindow) -> Progress {
     let mut word = [0; 8];
     low.read(trampoline::PROGRESS, &mut word);
     Progress::from_word(u64::from_le_bytes(word))
-}
-
-pub(super) fn mailbox_memory(
-    memory: &PartitionMemory,
-    place: Segment,
-) -> Result<SharedMemory, StartError> {
-    let lost = || StartError::DoesNotFit("the mailbox");
-    let start = GuestAddress(place.start.0);
-    memory.get_slice(start, mailbox::SIZE).map_err(|_| lost())?;
-    let base = memory.get_host_address(start).ok().and_then(NonNull::new).ok_or_else(lost)?;
-    // SAFETY: mailbox::SIZE bytes from `base` on lie in one region, as checked, and are mapped for
-    // as long as the process lives (see `sys::map`), so no owner is needed. The mailbox is
-    // page-aligned, and vm-memory makes no references to what is in a region.
-    Ok(unsafe { SharedMemory::from_raw(base, mailbox::SIZE, Arc::new(())) })
 }
 
 fn kernel_log(record: &Record) -> Option<KernelLog> {

@@ -1,25 +1,21 @@
 //! Filling a partition's memory: kernel, initramfs, and all that the kernel is told.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::PathBuf;
-
 use nix::time::{ClockId, clock_gettime};
 use protocol::mailbox::{self, BootClock, Mailbox};
 use vm_memory::{Bytes as _, GuestAddress};
 
+use super::acpi;
 use super::cpus::Stopped;
-use super::instance::{mailbox_memory, map_low};
+use super::instance::map_low;
 use super::low_memory::RAM;
 use super::spec::{Spec, StartError};
-use super::sys::{self, HugetlbFile, PhysicalWindow, Reserved, Run, TscClock};
+use super::sys::{PhysicalWindow, TscClock};
 use super::trampoline::{self, Destination};
-use crate::acpi;
-use crate::boot_params::{self, TooFragmented};
+use crate::boot_params;
 use crate::command_line::{self, BareFacts};
-use crate::kernel::{self, KernelError, KernelShape};
-use crate::kernel_log::{Anchor, AnchorError};
-use crate::layout::{ACPI_ROOM, Layout, PAGE_TABLES_ROOM, TABLES};
+use crate::contents::{Contents, Loaded, seed};
+use crate::host_memory::{HugetlbFile, Reserved, Run, map, segments as joined};
+use crate::layout::{ACPI_ROOM, PAGE_TABLES_ROOM, TABLES};
 use crate::memory::{PartitionMemory, Segment};
 use crate::page_tables;
 use crate::units::{ApicId, Bytes, PhysAddr};
@@ -32,49 +28,6 @@ pub struct Allocated {
     pub segments: Vec<Segment>,
     /// Where its huge pages lie.
     pub runs: Vec<Run>,
-}
-
-/// What a partition is given to run, opened and measured.
-pub struct Contents {
-    kernel: File,
-    shape: KernelShape,
-    parts: Vec<Part>,
-    initramfs: Bytes,
-}
-
-struct Part {
-    path: PathBuf,
-    file: File,
-    /// Where in the whole initramfs.
-    at: u64,
-    size: u64,
-}
-
-impl Contents {
-    /// Opens kernel and initramfs.
-    pub fn open(spec: &Spec) -> Result<Self, StartError> {
-        let mut kernel = File::open(&spec.kernel).map_err(KernelError::Read)?;
-        let shape = kernel::shape(&mut kernel)?;
-        let mut parts = Vec::new();
-        let mut end = 0_u64;
-        for path in &spec.initramfs {
-            let unreadable = |source| StartError::Initramfs { path: path.clone(), source };
-            let file = File::open(path).map_err(unreadable)?;
-            let size = file.metadata().map_err(unreadable)?.len();
-            // Linux wants archives in an initramfs at multiples of four.
-            let at = end.next_multiple_of(4);
-            end = at.saturating_add(size);
-            parts.push(Part { path: path.clone(), file, at, size });
-        }
-        Ok(Self { kernel, shape, parts, initramfs: Bytes(end) })
-    }
-
-    fn layout(&self, segments: &[Segment]) -> Result<Layout, StartError> {
-        if segments.len() > boot_params::MAX_SEGMENTS {
-            return Err(TooFragmented(segments.len()).into());
-        }
-        Ok(Layout::new(segments, self.shape.size, self.initramfs)?)
-    }
 }
 
 /// Takes memory that holds the contents. That its CPUs are stopped is the condition: nobody runs in it.
@@ -92,7 +45,7 @@ pub fn allocate(
             let mut places: Vec<Segment> = runs.iter().map(Run::place).collect();
             places.extend(&spec.ranges);
             places.sort();
-            let segments = sys::segments(places.into_iter());
+            let segments = joined(places.into_iter());
             segments.is_ok_and(|segments| contents.layout(&segments).is_ok())
         };
         if !fits(huge.runs()) && contents.layout(&[together(spec)]).is_ok() {
@@ -129,7 +82,7 @@ fn map_all(
 ) -> Result<(PartitionMemory, Vec<Segment>), StartError> {
     let reserved = Reserved::open(&spec.ranges)?;
     let pages = huge.into_iter().flat_map(HugetlbFile::pieces);
-    Ok(sys::map(pages.chain(reserved.pieces()))?)
+    Ok(map(pages.chain(reserved.pieces()))?)
 }
 
 fn zero(memory: &PartitionMemory, range: Segment) -> Result<(), StartError> {
@@ -143,38 +96,6 @@ fn zero(memory: &PartitionMemory, range: Segment) -> Result<(), StartError> {
         left -= some;
     }
     Ok(())
-}
-
-/// What lies where, once kernel and initramfs are loaded.
-pub struct Loaded {
-    /// Where everything lies.
-    pub layout: Layout,
-    /// Where the kernel was linked to be.
-    pub linked_at: PhysAddr,
-    entry: PhysAddr,
-    initramfs: Bytes,
-    /// Where the kernel's file keeps its log.
-    pub anchor: Result<Anchor, AnchorError>,
-}
-
-/// Copies kernel and initramfs.
-pub fn load(
-    contents: Contents,
-    memory: &PartitionMemory,
-    segments: &[Segment],
-) -> Result<Loaded, StartError> {
-    let layout = contents.layout(segments)?;
-    let Contents { kernel: mut file, shape, parts, initramfs } = contents;
-    let entry = kernel::load(memory, &mut file, shape, layout.kernel.start)?;
-    for Part { path, file: mut part, at, size } in parts {
-        let to = GuestAddress(layout.initramfs.start.0.saturating_add(at));
-        memory.read_exact_volatile_from(to, &mut part, size as usize).map_err(|error| {
-            StartError::Initramfs { path: path.clone(), source: io::Error::other(error) }
-        })?;
-    }
-    let anchor = Anchor::find(&mut file);
-    let linked_at = shape.linked_at;
-    Ok(Loaded { layout, linked_at, entry, initramfs, anchor })
 }
 
 /// Writes command line, boot parameters, tables, mailbox and trampoline; returns low memory and the
@@ -215,13 +136,19 @@ pub fn write_tables(
     for (what, at, bytes) in [
         ("the zero page", layout.boot_params(), boot_params::as_bytes(&params)),
         ("the command line", layout.command_line(), &line),
-        ("the setup data", layout.setup_data(), &boot_params::setup_data(seed()?)),
+        (
+            "the setup data",
+            layout.setup_data(),
+            &boot_params::setup_data(seed().map_err(StartError::Random)?),
+        ),
         ("the ACPI tables", layout.acpi(), &acpi),
         ("the page tables", layout.page_tables(), &tables),
     ] {
         memory.write_slice(bytes, GuestAddress(at.0)).map_err(|_| StartError::DoesNotFit(what))?;
     }
-    Mailbox::create(mailbox_memory(memory, layout.mailbox)?, boot_clock(tsc_khz))?;
+    let shared = crate::memory::shared(memory, layout.mailbox)
+        .ok_or(StartError::DoesNotFit("the mailbox"))?;
+    Mailbox::create(shared, boot_clock(tsc_khz))?;
 
     let low = map_low(spec.low)?;
     let destination = Destination {
@@ -232,14 +159,6 @@ pub fn write_tables(
     low.write(trampoline::SIZE, &vec![0; RAM as usize]);
     low.write(0, &trampoline::image(spec.low.trampoline(), destination));
     Ok((low, command_line))
-}
-
-fn seed() -> Result<[u8; 32], StartError> {
-    let mut seed = [0; 32];
-    File::open("/dev/urandom")
-        .and_then(|mut random| random.read_exact(&mut seed))
-        .map_err(StartError::Random)?;
-    Ok(seed)
 }
 
 fn boot_clock(tsc_khz: u32) -> BootClock {

@@ -8,12 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::cpus::{Cpu, CpuError, Starter};
 use super::low_memory::LowWindow;
-use super::sys::{DevMemError, HugetlbError, MapError, NodeShare, PageSize, ReservedError, Run};
+use super::sys::DevMemError;
 use crate::boot_params::TooFragmented;
 use crate::command_line::CommandLineError;
-use crate::kernel::KernelError;
+use crate::contents::ContentsError;
+use crate::host_memory::{HugetlbError, MapError, NodeShare, PageSize, ReservedError, Run};
 use crate::kernel_log::Anchor;
-use crate::layout::{Layout, LayoutError};
+use crate::layout::Layout;
 use crate::memory::Segment;
 use crate::page_tables::NoRoom;
 use crate::units::PhysAddr;
@@ -107,20 +108,9 @@ pub enum StartError {
     /// low memory
     #[error(transparent)]
     LowMemory(#[from] DevMemError),
-    /// the kernel file
+    /// kernel or initramfs
     #[error(transparent)]
-    Kernel(#[from] KernelError),
-    /// a part of the initramfs cannot be read
-    #[error("the initramfs part {} cannot be read", path.display())]
-    Initramfs {
-        /// The part.
-        path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
-    },
-    /// no room
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
+    Contents(#[from] ContentsError),
     /// memory in too many pieces
     #[error(transparent)]
     Fragmented(#[from] TooFragmented),

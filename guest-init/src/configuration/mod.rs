@@ -2,6 +2,7 @@
 //! take text and give data.
 
 pub mod cmdline;
+pub mod devices;
 pub mod image;
 pub mod modules;
 pub mod users;

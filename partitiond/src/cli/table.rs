@@ -158,6 +158,9 @@ pub enum Command {
         /// The partition's directory.
         directory: PathBuf,
     },
+    /// Be a virtual machine; started by a keeper.
+    #[command(hide = true)]
+    Vmm,
     /// Keep one rig; started by `up --rig`.
     #[command(hide = true)]
     RigKeeper {

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use boot::bare::NodeShare;
+use boot::host_memory::NodeShare;
 use boot::memory::Segment;
 use boot::units::{Bytes, NodeId, PhysAddr};
 use clap::{CommandFactory, Parser};
@@ -45,6 +45,7 @@ pub(super) fn status(name: &str, phase: Phase) -> PartitionStatus {
         workloads: BTreeMap::new(),
         last_words: Vec::new(),
         command_line: "rdinit=/.partition/init quiet".to_owned(),
+        machine: None,
     }
 }
 

@@ -10,6 +10,7 @@ use notation::decode::{
 use notation::tree::{Body, Node, Value};
 use notation::{Diagnostic, Problems};
 
+use super::disk::disks;
 use super::interval::Interval;
 use super::types::{
     Backend, Cpus, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa, Partition, Restart,
@@ -28,6 +29,7 @@ pub(super) const FIELDS: &[&str] = &[
     "workloads",
     "restart",
     "hang_after",
+    "disks",
     "volumes",
     "networks",
 ];
@@ -57,6 +59,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
     let workloads = fields.get("workloads").and_then(|node| workloads(node, problems));
     let restart = fields.get("restart").and_then(|node| restart(node, problems));
     let hang_after = fields.get("hang_after").and_then(|node| hang_after(node, problems));
+    let disks = fields.get("disks").map(|node| disks(node, problems));
     Some(Partition {
         image: image?,
         cpus: cpus?,
@@ -69,6 +72,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
         workloads: workloads.unwrap_or_default(),
         restart: restart.unwrap_or_default(),
         hang_after: hang_after.unwrap_or(default_hang_after()),
+        disks: disks.unwrap_or_default(),
     })
 }
 

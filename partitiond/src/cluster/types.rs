@@ -49,7 +49,7 @@ pub enum Trust {
 }
 
 /// What boots a partition's kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Backend {
     /// `Bare` where the machine and the trust allow it, else `Kvm`.
     #[default]
@@ -58,6 +58,17 @@ pub enum Backend {
     Bare,
     /// In a virtual machine.
     Kvm,
+}
+
+impl Backend {
+    /// In one word, for people.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Bare => "bare",
+            Self::Kvm => "kvm",
+        }
+    }
 }
 
 /// Something about a machine that endangers it and that the operator accepts by name.
@@ -121,6 +132,25 @@ pub struct Partition {
     /// After how long without a word its kernel counts as hung, where `restart` covers that.
     #[serde(default = "default_hang_after")]
     pub hang_after: Interval,
+    /// Its disks, in the order in which its kernel finds them; `kvm` only.
+    #[serde(default)]
+    pub disks: Vec<Disk>,
+}
+
+/// A disk of the host's that a partition has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// What the partition knows it by: the serial number of the disk.
+    pub name: String,
+    /// A file, or a block device; absolute.
+    pub path: String,
+    /// Whether the partition only reads it. Several may then have it.
+    #[serde(default)]
+    pub read_only: bool,
+    /// Whether the host's page cache is passed by.
+    #[serde(default)]
+    pub direct: bool,
 }
 
 /// The least memory of a partition. A Debian cloud kernel with a minimal root file system needs

@@ -1,8 +1,9 @@
 //! Finding out by trying.
 
-use std::fs::File;
+use std::path::Path;
 
 use boot::bare::{Starter, read_low_memory};
+use boot::kvm::trial::{Unusable, try_kvm};
 
 use super::Facts;
 use crate::errors::chain;
@@ -31,16 +32,12 @@ pub fn read(machine: &Machine) -> Facts {
     }
 }
 
-/// Why `/dev/kvm` is of no use, as far as can be told without running a guest.
+/// Why `/dev/kvm` is of no use.
 fn kvm() -> Option<String> {
-    if let Err(error) = File::options().read(true).write(true).open("/dev/kvm") {
-        return Some(format!("/dev/kvm cannot be opened: {error}"));
+    let device = Path::new("/dev/kvm");
+    match try_kvm(device) {
+        Ok(()) => None,
+        Err(why @ Unusable::Open { .. }) => Some(why.to_string()),
+        Err(why) => Some(format!("{} is of no use: {why}", device.display())),
     }
-    let flags = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let hardware = flags.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
-    (!hardware).then(|| {
-        "/dev/kvm is a software emulation (the CPUs have neither vmx nor svm): it cannot boot a \
-         distribution kernel"
-            .to_owned()
-    })
 }

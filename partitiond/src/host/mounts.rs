@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use boot::bare::PageSize;
+use boot::host_memory::PageSize;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 /// Huge pages cannot be mounted.

@@ -7,7 +7,7 @@ mod timing;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use boot::bare::{Guard, Instance};
+use boot::backend::{Guard, Instance};
 use protocol::channel::{Channel, ChannelError, RingChannel};
 use protocol::mailbox::Mailbox;
 use protocol::ring::RingError;
@@ -330,8 +330,17 @@ impl Partition {
         if !self.timing.request_is_due() {
             return None;
         }
-        let stolen = self.timing.theft_is_due().then(|| self.instance.stolen_cpu()).flatten();
-        self.ending.verdict(self.instance.request(), stolen)
+        let lost = self.timing.loss_is_due().then(|| self.lost()).flatten();
+        self.ending.verdict(self.instance.request(), lost)
+    }
+
+    /// Why it cannot go on, if that is so; else what it has done is told.
+    fn lost(&mut self) -> Option<String> {
+        let activity = self.instance.activity();
+        if activity.is_some() {
+            self.reports.send_modify(|report| report.machine = activity);
+        }
+        self.instance.lost()
     }
 
     /// The last look at a partition that has ended.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use boot::kvm::Activity;
 use protocol::{Signals, WorkloadState};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +41,9 @@ pub struct Report {
     pub last_words: Vec<String>,
     /// Its kernel's whole command line.
     pub command_line: String,
+    /// What its virtual machine has done; `None` of a bare one.
+    #[serde(default)]
+    pub machine: Option<Activity>,
 }
 
 impl Default for Report {
@@ -59,6 +63,7 @@ impl Default for Report {
             workloads: BTreeMap::new(),
             last_words: Vec::new(),
             command_line: String::new(),
+            machine: None,
         }
     }
 }

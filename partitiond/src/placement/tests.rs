@@ -22,6 +22,7 @@ pub fn partition(cpus: Cpus, memory: Bytes) -> Partition {
         workloads: Vec::new(),
         restart: Default::default(),
         hang_after: crate::cluster::default_hang_after(),
+        disks: Vec::new(),
     }
 }
 

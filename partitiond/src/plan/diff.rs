@@ -32,7 +32,7 @@ pub fn plan(desired: &Desired, actual: &Actual) -> Plan {
 fn summary(spec: &Spec) -> String {
     let noun = if spec.cpus.len() == 1 { "CPU" } else { "CPUs" };
     let image = image(spec);
-    let backend = backend(spec.backend);
+    let backend = spec.backend.name();
     let memory = memory(&spec.memory);
     let source = match spec.source.is_from_host() {
         true => String::new(),
@@ -78,7 +78,12 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
     };
     let all = [
         ("image", old.image != new.image || new.image.digest.is_none(), image(old), image(new)),
-        ("back end", old.backend != new.backend, backend(old.backend), backend(new.backend)),
+        (
+            "back end",
+            old.backend != new.backend,
+            old.backend.name().to_owned(),
+            new.backend.name().to_owned(),
+        ),
         ("cpus", old.cpus != new.cpus, old.cpus.to_string(), new.cpus.to_string()),
         ("memory", old.memory != new.memory, memory(&old.memory), memory(&new.memory)),
         ("memory source", old.source != new.source, source(old), source(new)),
@@ -100,10 +105,24 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
             old.hang_after.to_string(),
             new.hang_after.to_string(),
         ),
+        ("disks", old.disks != new.disks, disks(old), disks(new)),
         ("restart", old.restart != new.restart, restart(old.restart), restart(new.restart)),
     ];
     let changed = all.into_iter().filter(|(_, changed, _, _)| *changed);
     changed.map(|(what, _, from, to)| Change { what, from, to }).collect()
+}
+
+fn disks(spec: &Spec) -> String {
+    let disks: Vec<String> = spec
+        .disks
+        .iter()
+        .map(|disk| {
+            let read_only = if disk.read_only { ", read-only" } else { "" };
+            let direct = if disk.direct { ", direct" } else { "" };
+            format!("{} ({}{read_only}{direct})", disk.name, disk.path)
+        })
+        .collect();
+    if disks.is_empty() { "none".to_owned() } else { disks.join(" ") }
 }
 
 fn image(spec: &Spec) -> String {
@@ -114,15 +133,6 @@ fn image(spec: &Spec) -> String {
         }
         None => format!("{} (to be built)", spec.image.name),
     }
-}
-
-fn backend(backend: Backend) -> String {
-    match backend {
-        Backend::Auto => "auto",
-        Backend::Bare => "bare",
-        Backend::Kvm => "kvm",
-    }
-    .to_owned()
 }
 
 fn memory(memory: &BTreeMap<NodeId, Bytes>) -> String {

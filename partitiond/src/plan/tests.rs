@@ -16,6 +16,7 @@ fn partition(image: &str, cpus: u32, memory: Bytes) -> Partition {
         workloads: Vec::new(),
         restart: Restart::Never,
         hang_after: default_hang_after(),
+        disks: Vec::new(),
     }
 }
 

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use boot::bare::{Instance, PoolsLock, Starter};
+use boot::bare::Starter;
+use boot::host_memory::PoolsLock;
 use nix::fcntl::Flock;
 
 use super::kept::Kept;
@@ -139,10 +140,9 @@ impl Supervisor {
             // Where it cannot be known, its CPUs may have a keeper.
             Err(_) => return TakenUp::ByKeeper,
         };
-        let bare = spec.bare.clone();
         let supervisor = self.clone();
         let reclaiming = move || {
-            let reclaimed = Instance::reclaim(&bare);
+            let reclaimed = spec.boot.reclaim();
             supervisor.trim_pools();
             reclaimed
         };

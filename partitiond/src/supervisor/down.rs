@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use boot::bare::Instance;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
@@ -145,10 +144,10 @@ impl Supervisor {
 
     /// Tries once more to take back what could not be.
     async fn end_stuck(&self, name: &str) -> Result<(), Problem> {
-        let Some(spec) = self.kept().get(name).map(|kept| kept.entry.spec.bare.clone()) else {
+        let Some(spec) = self.kept().get(name).map(|kept| kept.entry.spec.boot.clone()) else {
             return Ok(());
         };
-        let reclaimed = tokio::task::spawn_blocking(move || Instance::reclaim(&spec)).await;
+        let reclaimed = tokio::task::spawn_blocking(move || spec.reclaim()).await;
         match reclaimed {
             Ok(Ok(())) => {
                 self.update(name, |kept| kept.report.phase = Phase::Ended);

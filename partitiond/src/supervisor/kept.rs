@@ -70,12 +70,12 @@ impl Kept {
             image: entry.wanted.image.name.clone(),
             digest: entry.wanted.image.digest.clone().unwrap_or_default(),
             kernel: report.kernel.clone().unwrap_or_else(|| entry.kernel.clone()),
-            backend: "bare".to_owned(),
+            backend: entry.wanted.backend.name().to_owned(),
             cpus: entry.wanted.cpus.clone(),
             memory: boot::units::Bytes(memory.values().map(|size| size.0).sum()),
             nodes: shares_of(memory),
             memory_source: entry.wanted.source,
-            ranges: entry.spec.bare.ranges.clone(),
+            ranges: entry.spec.boot.ranges().to_vec(),
             keeper: self.keeper,
             boot_id: report.boot_id.clone(),
             start: report.start.clone(),
@@ -91,6 +91,7 @@ impl Kept {
             workloads: report.workloads.clone(),
             last_words: report.last_words.clone(),
             command_line: report.command_line.clone(),
+            machine: report.machine.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use boot::bare::Starter;
+use boot::command_line::For;
 
 use super::images::Bootable;
 use super::{Supervisor, tuning};
@@ -10,7 +11,7 @@ use super::{failed, problem};
 use crate::api::{PlanAnswer, Problem, ProblemKind, UpRequest};
 use crate::cluster::{
     self, Backend, ClusterFile, Diagnostic, Diagnostics, Partition, Problems, Risk, Source,
-    Surroundings,
+    Surroundings, Trust,
 };
 use crate::doctor::{self, Obstacle};
 use crate::inventory::Machine;
@@ -28,7 +29,22 @@ pub struct Planned {
     /// How CPUs are started; `None` where there is no way.
     pub starter: Option<Starter>,
     placement: Placement,
-    obstacles: Vec<Obstacle>,
+    obstacles: Obstacles,
+}
+
+/// What keeps each back end from working here.
+struct Obstacles {
+    bare: Vec<Obstacle>,
+    kvm: Vec<Obstacle>,
+}
+
+impl Obstacles {
+    fn of(&self, backend: Backend) -> &[Obstacle] {
+        match backend {
+            Backend::Kvm => &self.kvm,
+            Backend::Bare | Backend::Auto => &self.bare,
+        }
+    }
 }
 
 impl Planned {
@@ -51,19 +67,29 @@ impl Planned {
 
     /// Refuses a plan that starts something on a machine that cannot.
     pub fn refuse_obstacles(&self) -> Result<(), Problem> {
-        let starts = self.plan.count(Action::Start) + self.plan.count(Action::Restart);
-        if starts == 0 || self.obstacles.is_empty() {
-            return Ok(());
-        }
-        let found: Vec<_> = self
-            .obstacles
+        let starts = self
+            .plan
+            .steps
             .iter()
-            .map(|obstacle| format!("{}: {}", obstacle.name, obstacle.found))
-            .collect();
-        let remedies: Vec<_> =
-            self.obstacles.iter().map(|obstacle| obstacle.remedy.as_str()).collect();
-        let message = format!("this machine cannot run bare partitions: {}", found.join("; "));
-        Err(problem(ProblemKind::Refused, message, Some(remedies.join("; "))))
+            .filter(|step| matches!(step.action, Action::Start | Action::Restart));
+        let back_ends: BTreeSet<Backend> =
+            starts.filter_map(|step| Some(self.desired.get(&step.partition)?.backend)).collect();
+        for backend in back_ends {
+            let obstacles = self.obstacles.of(backend);
+            if obstacles.is_empty() {
+                continue;
+            }
+            let found: Vec<_> = obstacles
+                .iter()
+                .map(|obstacle| format!("{}: {}", obstacle.name, obstacle.found))
+                .collect();
+            let remedies: Vec<_> =
+                obstacles.iter().map(|obstacle| obstacle.remedy.as_str()).collect();
+            let (name, found) = (backend.name(), found.join("; "));
+            let message = format!("this machine cannot run {name} partitions: {found}");
+            return Err(problem(ProblemKind::Refused, message, Some(remedies.join("; "))));
+        }
+        Ok(())
     }
 }
 
@@ -102,11 +128,30 @@ impl Supervisor {
         };
         let mut desired = plan::desired(&file.cluster, &placement, &resolve);
         let mut problems = Problems::default();
+        let (obstacles, starter) = self.obstacles(&machine, &file);
         for (name, spec) in &mut desired {
-            spec.backend = back_end(name, &file, spec.backend)?;
+            let now = actual.partitions.get(name).map(|existing| existing.spec.backend);
+            spec.backend = back_end(&file, spec.backend, now, &obstacles);
+            if spec.backend == Backend::Kvm && !spec.source.is_from_host() {
+                let span = file.places().partition(name, "memory_source").unwrap_or_default();
+                let message = "a virtual machine's memory comes from huge pages";
+                let label = "its process would have to map physical memory";
+                let error = Diagnostic::new(span, message, label);
+                problems.push(error.help("leave `memory_source` out, or take `backend: Bare`"));
+            }
+            if spec.backend == Backend::Bare && !spec.disks.is_empty() {
+                let span = file.places().partition(name, "disks").unwrap_or_default();
+                let message = "a bare partition has no virtual disks";
+                let label =
+                    "there is nothing between its kernel and the machine that could offer one";
+                let error = Diagnostic::new(span, message, label);
+                problems.push(error.help("take `backend: Kvm`"));
+            }
             let image = images.get(&spec.image.name).map(|image| (&image.command_line, "image"));
             for (words, field) in image.into_iter().chain([(&spec.cmdline, "cmdline")]) {
-                let Err(error) = boot::command_line::check(words) else { continue };
+                let Err(error) = boot::command_line::check(words, kernel_of(spec.backend)) else {
+                    continue;
+                };
                 let span = file.places().partition(name, field).unwrap_or_default();
                 problems.push(Diagnostic::new(span, error.to_string(), format!("of \"{name}\"")));
             }
@@ -125,19 +170,24 @@ impl Supervisor {
             spec.script = Some(text.clone());
         }
         let plan = plan::plan(&desired, &actual);
-        let facts = doctor::sys::read(&machine);
+        Ok(Planned { machine, desired, plan, starter, placement, obstacles })
+    }
+
+    /// What is in the way of each back end, and how CPUs are started.
+    fn obstacles(&self, machine: &Machine, file: &ClusterFile) -> (Obstacles, Option<Starter>) {
+        let facts = doctor::sys::read(machine);
         let accepted = &file.cluster.accept;
-        let mut obstacles = doctor::bare(&machine, &facts);
-        obstacles.retain(|obstacle| {
+        let mut bare = doctor::bare(machine, &facts);
+        bare.retain(|obstacle| {
             let word = obstacle.accept.as_deref();
             !accepted.iter().any(|risk| word == Some(risk.name()))
         });
         let xapic = accepted.contains(&Risk::XApicRegisters) && !facts.x2apic;
         if xapic {
-            obstacles.extend(doctor::xapic(&facts));
+            bare.extend(doctor::xapic(&facts));
         }
         let starter = if xapic { Some(Starter::XApic) } else { self.ledger().starter };
-        Ok(Planned { machine, desired, plan, starter, placement, obstacles })
+        (Obstacles { bare, kvm: doctor::kvm(machine, &facts) }, starter)
     }
 
     /// The images of a file's partitions, by the names that the file has for them.
@@ -156,23 +206,34 @@ impl Supervisor {
     }
 }
 
-/// Which back end a partition gets here.
-fn back_end(name: &str, file: &ClusterFile, wanted: Backend) -> Result<Backend, Problem> {
-    match (wanted, file.cluster.trust) {
-        (Backend::Bare | Backend::Auto, cluster::Trust::Mutual) => Ok(Backend::Bare),
-        (Backend::Kvm, _) => Err(problem(
-            ProblemKind::Refused,
-            format!("{name} asks for the kvm back end, which this version does not have"),
-            Some("use `backend: Bare` and `trust: Mutual`".to_owned()),
-        )),
-        (Backend::Bare | Backend::Auto, cluster::Trust::Isolated) => Err(problem(
-            ProblemKind::Refused,
-            format!(
-                "{name} would run beside kernels that it does not trust, which takes the kvm back \
-                 end, and this version does not have it"
-            ),
-            Some("if the partitions trust each other, say `trust: Mutual`".to_owned()),
-        )),
+/// Which back end a partition gets here: what the file says, else what it has, else `bare` where it may and
+/// nothing is in the way, else `kvm`; what is in the way of that is told later.
+fn back_end(
+    file: &ClusterFile,
+    wanted: Backend,
+    now: Option<Backend>,
+    obstacles: &Obstacles,
+) -> Backend {
+    let works = |backend| obstacles.of(backend).is_empty();
+    match (wanted, file.cluster.trust, now) {
+        (Backend::Bare | Backend::Kvm, _, _) => wanted,
+        (Backend::Auto, Trust::Isolated, _) => Backend::Kvm,
+        (Backend::Auto, Trust::Mutual, Some(now)) => now,
+        (Backend::Auto, Trust::Mutual, None) => {
+            if works(Backend::Bare) || !works(Backend::Kvm) {
+                Backend::Bare
+            } else {
+                Backend::Kvm
+            }
+        }
+    }
+}
+
+/// As the command line knows it.
+pub(super) fn kernel_of(backend: Backend) -> For {
+    match backend {
+        Backend::Kvm => For::Kvm,
+        Backend::Bare | Backend::Auto => For::Bare,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use boot::bare::PoolsLock;
+use boot::host_memory::PoolsLock;
 use tokio::time::Instant;
 
 use super::{Supervisor, failed};

@@ -7,9 +7,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
-use boot::bare::{Cpu, NodeShare, PageSize, Pool, PoolsLock};
+use boot::backend::Spec;
+use boot::bare::Cpu;
+use boot::host_memory::{NodeShare, PageSize, Pool, PoolsLock};
+use boot::kvm::Topology;
 use boot::memory::Segment;
-use boot::units::{Bytes, NodeId};
+use boot::units::{Bytes, CpuId, NodeId};
 
 use super::kept::Kept;
 use super::{Supervisor, failed, problem};
@@ -26,11 +29,18 @@ impl Supervisor {
     /// ranges of pools are chosen here, whatever it says.
     pub(super) async fn start_entry(self: Arc<Self>, mut entry: Entry) -> Result<(), Problem> {
         let name = entry.spec.name.clone();
-        let low = boot::bare::read_low_memory(&self.ledger().windows()).map_err(|e| failed(&e))?;
-        let window = self.ledger().free_window(&low);
-        entry.spec.bare.low =
-            window.map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
-        entry.spec.bare.ranges = self.ranges_of(&entry)?;
+        let ranges = self.ranges_of(&entry)?;
+        if let Spec::Bare(bare) = &mut entry.spec.boot {
+            let low =
+                boot::bare::read_low_memory(&self.ledger().windows()).map_err(|e| failed(&e))?;
+            let window = self.ledger().free_window(&low);
+            bare.low =
+                window.map_err(|error| problem(ProblemKind::Refused, error.to_string(), None))?;
+            bare.ranges = ranges;
+        }
+        if let Spec::Kvm(kvm) = &mut entry.spec.boot {
+            kvm.user = self.ledger().free_user(&name);
+        }
         entry.hugepages = Vec::new();
         let before = self.host_before(page_size_of(entry.wanted.source));
         self.write_ledger(|ledger| {
@@ -109,12 +119,12 @@ impl Supervisor {
     /// Takes huge pages and writes the keeper's spec.
     fn take(&self, entry: &mut Entry) -> Result<(), Problem> {
         let name = entry.spec.name.clone();
-        let size = entry.spec.bare.page_size;
+        let size = entry.spec.boot.page_size();
         if let Some(size) = page_size_of(entry.wanted.source) {
             host::mount_hugetlbfs(&self.paths.hugepages(size), size)
                 .map_err(|error| failed(&error))?;
         }
-        for share in &entry.spec.bare.memory {
+        for share in entry.spec.boot.memory() {
             let wanted = share.size.0 / size.bytes().0;
             let pool = Pool { node: share.node, size };
             let refused = |error| problem(ProblemKind::Refused, chain(&error), None);
@@ -146,10 +156,10 @@ impl Supervisor {
         let starting = kept.iter().filter(|(name, kept)| {
             *name != but && kept.report.phase == Phase::Starting && !kept.entry.hugepages.is_empty()
         });
-        let specs = starting.map(|(_, kept)| &kept.entry.spec.bare);
+        let specs = starting.map(|(_, kept)| &kept.entry.spec.boot);
         specs
-            .filter(|bare| bare.page_size == pool.size)
-            .map(|bare| still_to_take(bare, taken_by(&bare.memory_file), pool.node))
+            .filter(|spec| spec.page_size() == pool.size)
+            .map(|spec| still_to_take(spec, taken_by(spec.memory_file()), pool.node))
             .sum()
     }
 
@@ -182,16 +192,16 @@ fn taken_by(memory_file: &Path) -> u64 {
 }
 
 /// Pages of `node` that a keeper has yet to take: it takes share by share.
-fn still_to_take(bare: &boot::bare::Spec, mut taken: u64, node: NodeId) -> u64 {
+fn still_to_take(spec: &Spec, mut taken: u64, node: NodeId) -> u64 {
     let mut bytes = 0_u64;
-    for share in &bare.memory {
+    for share in spec.memory() {
         let had = taken.min(share.size.0);
         taken -= had;
         if share.node == node {
             bytes = bytes.saturating_add(share.size.0 - had);
         }
     }
-    bytes / bare.page_size.bytes().0
+    bytes / spec.page_size().bytes().0
 }
 
 /// This very program, also where its file has been replaced by an upgrade.
@@ -207,7 +217,7 @@ pub(super) fn cpus_of(
     cpus.iter()
         .map(|id| {
             let place = machine.cpu(id).and_then(|cpu| cpu.place.as_ref());
-            if place.is_some_and(|place| place.apic_id == boot::acpi::PHANTOM) {
+            if place.is_some_and(|place| place.apic_id == boot::bare::PHANTOM) {
                 let message = format!("{id} has the APIC id that every partition's tables give to a CPU that is not there");
                 let hint = Some("give this CPU to the host".to_owned());
                 return Err(problem(ProblemKind::Refused, message, hint));
@@ -222,6 +232,25 @@ pub(super) fn cpus_of(
             })
         })
         .collect()
+}
+
+/// The CPUs of an assignment as those of a virtual machine: in the order of sockets, cores and threads, and
+/// how they belong together.
+pub(super) fn virtual_cpus(
+    machine: &crate::inventory::Machine,
+    cpus: &boot::units::CpuSet,
+) -> (Vec<CpuId>, Topology) {
+    let mut places: Vec<((u32, u32), CpuId)> = cpus
+        .iter()
+        .map(|id| {
+            let place = machine.cpu(id).and_then(|cpu| cpu.place.as_ref());
+            // Of one that nothing is known of it is a core of its own.
+            (place.map_or((u32::MAX, id.0), |place| (place.package, place.core)), id)
+        })
+        .collect();
+    places.sort_unstable();
+    let (places, cpus): (Vec<(u32, u32)>, Vec<CpuId>) = places.into_iter().unzip();
+    (cpus, Topology::of(&places))
 }
 
 /// The huge pages of a memory source; `None` where it has none.

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use ::images::manifest::{Kernel, Manifest};
-use boot::bare::{LowWindow, PageSize, Starter};
+use boot::backend;
+use boot::bare::{LowWindow, Starter};
+use boot::host_memory::PageSize;
 use protocol::Configuration;
 use tokio::sync::mpsc;
 
@@ -64,9 +66,11 @@ fn entry(name: &str, restart: Restart) -> Entry {
         workloads: Vec::new(),
         restart,
         hang_after: default_hang_after(),
+        disks: Vec::new(),
     };
     let configuration = Configuration::default();
-    let spec = KeeperSpec { name: name.to_owned(), bare, configuration, log: PathBuf::new() };
+    let boot = backend::Spec::Bare(bare);
+    let spec = KeeperSpec { name: name.to_owned(), boot, configuration, log: PathBuf::new() };
     Entry {
         wanted,
         kernel: String::new(),

@@ -5,16 +5,21 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use boot::backend;
+use boot::kvm::{DiskSpec, FilterMode};
 use protocol::{Configuration, FrameError, ToGuest, VERSION, encode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::planned::{Planned, by_action};
-use super::start::{cpus_of, page_size_of, shares_of};
+use super::images::Bootable;
+use super::planned::{Planned, by_action, kernel_of};
+use super::start::{cpus_of, page_size_of, shares_of, virtual_cpus};
 use super::{Supervisor, failed, problem};
 use crate::api::{End, Phase, Problem, ProblemKind, Progress};
+use crate::cluster::{Backend, Disk};
 use crate::keeper::{BOOTING, KeeperSpec, describe};
 use crate::ledger::Entry;
+use crate::paths::Paths;
 use crate::plan::{Action, Spec};
 
 /// How long a partition may take until it is ready.
@@ -248,32 +253,13 @@ impl Supervisor {
         Ok(())
     }
 
-    /// All that a partition's start needs, before anything is taken. Low memory, huge pages and
-    /// ranges of pools are chosen at the start itself.
+    /// All that a partition's start needs, before anything is taken. Low memory, huge pages, ranges of
+    /// pools and users are chosen at the start itself.
     fn entry(&self, planned: &Planned, name: &str, spec: &Spec) -> Result<Entry, Problem> {
         let digest = spec.image.digest.clone().unwrap_or_default();
         let image = self.image(&digest)?;
-        let words = format!("{} {}", image.command_line, spec.cmdline);
-        boot::command_line::check(&words)
-            .map_err(|error| problem(ProblemKind::Invalid, format!("{name}: {error}"), None))?;
-        let huge = page_size_of(spec.source);
-        let page_size = huge.unwrap_or_default();
-        let starter = planned.starter.ok_or_else(|| {
-            let hint = Some("partitiond doctor".to_owned());
-            problem(ProblemKind::Refused, "CPUs cannot be started on this machine", hint)
-        })?;
-        let bare = boot::bare::Spec {
-            cpus: cpus_of(&planned.machine, &spec.cpus)?,
-            starter,
-            low: boot::bare::LowWindow::default(),
-            memory_file: self.paths.hugepages(page_size).join(name),
-            page_size,
-            memory: huge.map_or(Vec::new(), |_| shares_of(&spec.memory)),
-            ranges: Vec::new(),
-            kernel: image.vmlinux,
-            initramfs: image.initramfs,
-            command_line: words.trim().to_owned(),
-        };
+        let kernel = image.kernel.clone();
+        let boot = self.boot_spec(planned, name, spec, image)?;
         let configuration = Configuration {
             version: VERSION,
             hostname: name.to_owned(),
@@ -285,16 +271,79 @@ impl Supervisor {
             problem(ProblemKind::Invalid, message, Some(hint.to_owned()))
         })?;
         let keeper =
-            KeeperSpec { name: name.to_owned(), bare, configuration, log: self.paths.log(name) };
+            KeeperSpec { name: name.to_owned(), boot, configuration, log: self.paths.log(name) };
         Ok(Entry {
             wanted: spec.clone(),
-            kernel: image.kernel,
+            kernel,
             hugepages: Vec::new(),
             spec: keeper,
             restarts: 0,
             restarted_at_ms: Vec::new(),
         })
     }
+
+    /// What its back end needs.
+    fn boot_spec(
+        &self,
+        planned: &Planned,
+        name: &str,
+        spec: &Spec,
+        image: Bootable,
+    ) -> Result<backend::Spec, Problem> {
+        let words = format!("{} {}", image.command_line, spec.cmdline).trim().to_owned();
+        boot::command_line::check(&words, kernel_of(spec.backend))
+            .map_err(|error| problem(ProblemKind::Invalid, format!("{name}: {error}"), None))?;
+        let huge = page_size_of(spec.source);
+        let page_size = huge.unwrap_or_default();
+        let memory_file = self.paths.hugepages(page_size).join(name);
+        let memory = huge.map_or(Vec::new(), |_| shares_of(&spec.memory));
+        if spec.backend == Backend::Kvm {
+            let (cpus, topology) = virtual_cpus(&planned.machine, &spec.cpus);
+            return Ok(backend::Spec::Kvm(boot::kvm::Spec {
+                cpus,
+                topology,
+                memory_file,
+                page_size,
+                memory,
+                kernel: image.vmlinux,
+                initramfs: image.initramfs,
+                command_line: words,
+                disks: spec.disks.iter().map(disk_spec).collect(),
+                status: self.paths.partition(name).machine(),
+                user: 0,
+                filter: filter_mode(),
+                cgroup: Paths::cgroup(name),
+            }));
+        }
+        let starter = planned.starter.ok_or_else(|| {
+            let hint = Some("partitiond doctor".to_owned());
+            problem(ProblemKind::Refused, "CPUs cannot be started on this machine", hint)
+        })?;
+        Ok(backend::Spec::Bare(boot::bare::Spec {
+            cpus: cpus_of(&planned.machine, &spec.cpus)?,
+            starter,
+            low: boot::bare::LowWindow::default(),
+            memory_file,
+            page_size,
+            memory,
+            ranges: Vec::new(),
+            kernel: image.vmlinux,
+            initramfs: image.initramfs,
+            command_line: words,
+        }))
+    }
+}
+
+/// What happens where the process of a virtual machine makes a system call that it is not for: it ends, unless
+/// the supervisor was started to find such calls (`PARTITIOND_SECCOMP=log`, or `errno`).
+fn filter_mode() -> FilterMode {
+    let mode = std::env::var("PARTITIOND_SECCOMP").ok();
+    mode.and_then(|mode| FilterMode::from_name(&mode)).unwrap_or_default()
+}
+
+fn disk_spec(disk: &Disk) -> DiskSpec {
+    let Disk { name, path, read_only, direct } = disk.clone();
+    DiskSpec { name, path: path.into(), read_only, direct }
 }
 
 /// Whether the keeper can send it: it is one message.

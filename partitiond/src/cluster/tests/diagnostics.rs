@@ -68,6 +68,19 @@ fn what_this_version_lacks_is_refused() {
 }
 
 #[test]
+fn disks() {
+    insta::assert_snapshot!(errors(
+        r#"(partitions: {"a": (image: "stored", disks: [
+    (name: "data", path: "/srv/data.img"),
+    (name: "data", path: "/srv/other.img", read_only: true, direct: false),
+    (name: "-x", path: "srv/data.img"),
+    (name: "a-name-of-more-than-twenty", path: "", direct: 1),
+    (path: "/x", size: "1GiB"),
+])})"#
+    ));
+}
+
+#[test]
 fn duplicates() {
     insta::assert_snapshot!(errors(
         r#"(

@@ -77,6 +77,7 @@ fn what_a_partition_does_not_say_has_a_default() {
         workloads: Vec::new(),
         restart: Restart::Never,
         hang_after: Interval(Duration::from_secs(30)),
+        disks: Vec::new(),
     };
     assert_eq!(cluster.partitions["a"], expected);
     assert_eq!(cluster.trust, Trust::Isolated);

@@ -4,9 +4,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use boot::bare::Request;
+use boot::backend::Request;
 use boot::kernel_log::Record;
-use boot::units::CpuId;
 use protocol::Stop;
 
 use super::SILENCE;
@@ -122,11 +121,10 @@ impl Ending {
         self.lines.iter().cloned().collect()
     }
 
-    /// Whether the partition has ended, given what its kernel asks of the machine now and which of
-    /// its CPUs the host has taken back behind our back.
-    pub fn verdict(&self, request: Option<Request>, stolen: Option<CpuId>) -> Option<End> {
-        if let Some(cpu) = stolen {
-            let message = format!("somebody on the host took {cpu} back while the partition ran");
+    /// Whether the partition has ended, given what its kernel asks of the machine now, and why it cannot
+    /// go on whatever that is.
+    pub fn verdict(&self, request: Option<Request>, lost: Option<String>) -> Option<End> {
+        if let Some(message) = lost {
             return Some(End::Failed { message });
         }
         if let Some((message, when)) = &self.panicked {

@@ -12,7 +12,7 @@ pub struct Timing {
     guard: Option<Instant>,
     log: Instant,
     request: Instant,
-    theft: Instant,
+    loss: Instant,
     complained: Option<Instant>,
 }
 
@@ -27,7 +27,7 @@ const LONGEST: Duration = Duration::from_millis(5);
 const GUARD_INTERVAL: Duration = Duration::from_millis(1);
 const LOG_INTERVAL: Duration = Duration::from_millis(100);
 const REQUEST_INTERVAL: Duration = Duration::from_millis(10);
-const THEFT_INTERVAL: Duration = Duration::from_secs(1);
+const LOSS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Timing {
     /// Everything is due.
@@ -39,7 +39,7 @@ impl Timing {
             guard: Some(now),
             log: now,
             request: now,
-            theft: now,
+            loss: now,
             complained: None,
         }
     }
@@ -83,9 +83,9 @@ impl Timing {
         due(&mut self.request, REQUEST_INTERVAL)
     }
 
-    /// Whether to look if somebody took a CPU of the partition.
-    pub fn theft_is_due(&mut self) -> bool {
-        due(&mut self.theft, THEFT_INTERVAL)
+    /// Whether to look if the partition still has what it runs on.
+    pub fn loss_is_due(&mut self) -> bool {
+        due(&mut self.loss, LOSS_INTERVAL)
     }
 
     /// Whether to say that the log is damaged; once a minute.

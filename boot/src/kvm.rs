@@ -1,0 +1,35 @@
+//! The `kvm` back end: a kernel in a virtual machine, isolated by hardware.
+//!
+//! [`Instance::start`] fills memory with kernel, initramfs and tables, and starts a process ([`vmm`]) that is
+//! given this memory and `/dev/kvm` as descriptors, and knows nothing else. [`trial`] finds out whether this
+//! machine's KVM can run a kernel.
+
+mod acpi;
+mod address_space;
+mod bus;
+mod cgroup;
+mod cpuid;
+mod devices;
+mod disk;
+mod filters;
+mod instance;
+mod jail;
+mod machine;
+mod message;
+mod slots;
+mod spec;
+mod status;
+mod topology;
+pub mod trial;
+mod vcpu;
+mod virtio;
+mod vm;
+pub mod vmm;
+
+pub use cgroup::CgroupError;
+pub use disk::DiskError;
+pub use filters::Mode as FilterMode;
+pub use instance::Instance;
+pub use spec::{DiskSpec, Failure, Record, Spec, StartError, Step};
+pub use status::{Activity, Counters, DeviceActivity, StatusError};
+pub use topology::Topology;

@@ -1,0 +1,319 @@
+//! One partition in a virtual machine, from nothing to a running kernel and back.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use protocol::mailbox::{BootClock, Mailbox};
+use vm_memory::{Bytes as _, GuestAddress};
+
+use super::message::{self, Description, Descriptors, Device};
+use super::spec::{Failure, Record, Spec, StartError, Step};
+use super::status::{self, Activity, DeviceActivity, State, StatusError};
+use super::virtio::blk;
+use super::{acpi, address_space, cgroup, disk, vmm};
+use crate::backend::{Request, open_mailbox};
+use crate::boot_params;
+use crate::command_line;
+use crate::contents::{Contents, Loaded, seed};
+use crate::host_memory::HugetlbFile;
+use crate::kernel_log::{KernelLog, LogError};
+use crate::layout::{ACPI_ROOM, PAGE_TABLES_ROOM, TABLES};
+use crate::memory::{PartitionMemory, Segment};
+use crate::page_tables;
+use crate::units::{ApicId, Bytes, PhysAddr};
+
+/// How long the process may take until its CPUs run.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running partition.
+pub struct Instance {
+    record: Record,
+    memory: PartitionMemory,
+    log: Option<KernelLog>,
+    status: File,
+    /// The process, where we started it.
+    child: Option<Child>,
+}
+
+impl Instance {
+    /// Starts a partition. `progress` hears of each step before it begins.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure`] with the step. Nothing is undone: [`Instance::reclaim`] does that, also for a
+    /// process that died half-way.
+    pub fn start(spec: Spec, progress: &mut dyn FnMut(Step)) -> Result<Self, Failure> {
+        let mut at = |step| {
+            progress(step);
+            move |source: StartError| Failure { step, source }
+        };
+        // What cannot be loaded is found out before anything is taken.
+        let contents = Contents::open(&spec.kernel, &spec.initramfs)
+            .map_err(|error| Failure { step: Step::Load, source: error.into() })?;
+        let failed = at(Step::Devices);
+        let (devices, disks) = open_devices(&spec).map_err(failed)?;
+
+        let failed = at(Step::Memory);
+        let (file, memory) = allocate(&spec).map_err(failed)?;
+
+        let failed = at(Step::Load);
+        let loaded = contents
+            .load(&memory, &address_space::segments(spec.size()))
+            .map_err(|error| failed(error.into()))?;
+
+        let failed = at(Step::Tables);
+        let tables = write_tables(&spec, &memory, &loaded, devices.len()).map_err(failed)?;
+
+        let failed = at(Step::StartMachine);
+        let description = Description {
+            cpus: spec.cpus.clone(),
+            topology: spec.topology,
+            memory: spec.size(),
+            entry: loaded.entry,
+            page_tables: loaded.layout.page_tables(),
+            boot_params: loaded.layout.boot_params(),
+            user: spec.user,
+            filter: spec.filter,
+            devices,
+        };
+        let (child, status) = start_machine(&spec, &file, &description, &disks).map_err(failed)?;
+
+        let record = Record {
+            spec,
+            layout: loaded.layout,
+            linked_at: loaded.linked_at,
+            log: loaded.anchor.ok(),
+            command_line: tables,
+        };
+        let log = kernel_log(&record);
+        Ok(Self { record, memory, log, status, child: Some(child) })
+    }
+
+    /// Finds a partition that is running already, by what its first keeper wrote down.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] where its process or its memory are gone.
+    pub fn adopt(record: Record) -> Result<Self, StartError> {
+        if cgroup::is_empty(&record.spec.cgroup) {
+            return Err(StartError::Gone);
+        }
+        let memory = address_space::map(&open_memory(&record.spec)?, record.spec.size())?;
+        let path = &record.spec.status;
+        let status = File::open(path).map_err(in_status(path))?;
+        let log = kernel_log(&record);
+        Ok(Self { record, memory, log, status, child: None })
+    }
+
+    /// Takes back everything that a spec names, whatever state it is in. May be done twice.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] where its process cannot be ended; the memory is kept then.
+    pub fn reclaim(spec: &Spec) -> Result<(), StartError> {
+        cgroup::remove(&spec.cgroup)?;
+        HugetlbFile::remove(&spec.memory_file)?;
+        match fs::remove_file(&spec.status) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(in_status(&spec.status)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What must be remembered to find this partition again.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// The mailbox: the control channel.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] where the partition has written over it.
+    pub fn mailbox(&self) -> Result<Mailbox, StartError> {
+        let mailbox = open_mailbox(&self.memory, self.record.layout.mailbox);
+        Ok(mailbox.ok_or(StartError::DoesNotFit("the mailbox"))??)
+    }
+
+    /// What the partition's kernel has asked of its machine, if anything.
+    pub fn request(&self) -> Option<Request> {
+        match status::state(&self.status).ok()? {
+            State::Restart => Some(Request::Restart),
+            State::PowerOff => Some(Request::PowerOff),
+            State::Starting | State::Running | State::Failed(_) => None,
+        }
+    }
+
+    /// Why the partition cannot go on, if that is so.
+    pub fn lost(&mut self) -> Option<String> {
+        let ended = match self.child.as_mut().map(Child::try_wait) {
+            Some(Ok(status)) => status.map(|status| status.to_string()),
+            // Whoever started it is gone, and with it what could be known.
+            Some(Err(_)) | None => {
+                cgroup::is_empty(&self.record.spec.cgroup).then(|| "nobody saw how".to_owned())
+            }
+        };
+        // It writes before it ends: so this comes after.
+        match status::state(&self.status) {
+            Ok(State::Failed(why)) => Some(why),
+            Ok(State::Restart | State::PowerOff) => None,
+            Ok(State::Starting | State::Running) => {
+                ended.map(|how| format!("the process of its virtual machine ended ({how})"))
+            }
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// What it has done so far.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError::Told`] where its process has spoilt what it tells.
+    pub fn activity(&self) -> Result<Activity, StartError> {
+        let spec = &self.record.spec;
+        let cpus = spec.cpus.len();
+        let disks = spec.disks.iter().map(|disk| (format!("disk {}", disk.name), &blk::COUNTS[..]));
+        let devices = std::iter::once(("rng".to_owned(), &[][..])).chain(disks);
+        let devices = devices.enumerate().map(|(number, (name, names))| {
+            let (counts, own) = status::device(&self.status, cpus, number, names.len())?;
+            let own = names.iter().map(|name| (*name).to_owned()).zip(own).collect();
+            Ok(DeviceActivity { name, counts, own })
+        });
+        let devices = devices.collect::<Result<_, StatusError>>()?;
+        Ok(Activity { cpus: status::counters(&self.status, cpus)?, devices })
+    }
+
+    /// The records of the kernel's log from number `from` on.
+    ///
+    /// # Errors
+    ///
+    /// [`LogError`] where the kernel has damaged it. An empty log where this kernel keeps none that we
+    /// know how to read.
+    pub fn kernel_log(&self, from: u64) -> Result<Vec<crate::kernel_log::Record>, LogError> {
+        self.log.as_ref().map_or(Ok(Vec::new()), |log| log.read(&self.memory, from))
+    }
+}
+
+/// The devices of a partition, in the order of their places, and the files of those that have one.
+fn open_devices(spec: &Spec) -> Result<(Vec<Device>, Vec<File>), StartError> {
+    let (mut devices, mut files) = (vec![Device::Rng], Vec::new());
+    for disk in &spec.disks {
+        let (device, file) = disk::open(disk)?;
+        devices.push(device);
+        files.push(file);
+    }
+    Ok((devices, files))
+}
+
+/// Takes memory, all zeros.
+fn allocate(spec: &Spec) -> Result<(File, PartitionMemory), StartError> {
+    HugetlbFile::create(&spec.memory_file, spec.page_size, &spec.memory)?;
+    let file = open_memory(spec)?;
+    let memory = address_space::map(&file, spec.size())?;
+    Ok((file, memory))
+}
+
+fn open_memory(spec: &Spec) -> Result<File, StartError> {
+    let path = &spec.memory_file;
+    let mut options = File::options();
+    let file = options.read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path);
+    file.map_err(|source| StartError::MemoryFile { path: path.clone(), source })
+}
+
+/// Writes command line, boot parameters, tables and mailbox; returns the command line.
+fn write_tables(
+    spec: &Spec,
+    memory: &PartitionMemory,
+    loaded: &Loaded,
+    devices: usize,
+) -> Result<String, StartError> {
+    let layout = &loaded.layout;
+    let command_line = command_line::kvm(&spec.command_line, layout.mailbox.start)?;
+    let params = boot_params::zero_page(layout, address_space::LOW, loaded.initramfs)?;
+    let cpus = 0..spec.cpus.len() as u32;
+    let apic_ids: Vec<ApicId> = cpus.map(|cpu| spec.topology.apic_id(cpu)).collect();
+    let acpi = acpi::tables(layout.acpi(), &apic_ids, devices);
+    if acpi.len() as u64 > ACPI_ROOM {
+        return Err(StartError::DoesNotFit("the ACPI tables"));
+    }
+    // What the CPU touches before the kernel has tables of its own.
+    let mapped = [
+        Segment { start: PhysAddr(0), size: Bytes::mib(1) },
+        Segment { start: layout.main.start, size: TABLES },
+        layout.kernel,
+    ];
+    let tables = page_tables::identity_map(layout.page_tables(), PAGE_TABLES_ROOM, &mapped)?;
+    let seed = seed().map_err(StartError::Random)?;
+    let mut line = command_line.clone().into_bytes();
+    line.push(0);
+    for (what, at, bytes) in [
+        ("the zero page", layout.boot_params(), boot_params::as_bytes(&params)),
+        ("the command line", layout.command_line(), &line),
+        ("the setup data", layout.setup_data(), &boot_params::setup_data(seed)),
+        ("the ACPI tables", layout.acpi(), &acpi),
+        ("the page tables", layout.page_tables(), &tables),
+    ] {
+        memory.write_slice(bytes, GuestAddress(at.0)).map_err(|_| StartError::DoesNotFit(what))?;
+    }
+    let shared = crate::memory::shared(memory, layout.mailbox)
+        .ok_or(StartError::DoesNotFit("the mailbox"))?;
+    // Its clock is its own: the hypervisor's tells it the time.
+    Mailbox::create(shared, BootClock::default())?;
+    Ok(command_line)
+}
+
+/// Starts the process, and waits until its CPUs run.
+fn start_machine(
+    spec: &Spec,
+    memory: &File,
+    description: &Description,
+    disks: &[File],
+) -> Result<(Child, File), StartError> {
+    let kvm = File::options().read(true).write(true).open("/dev/kvm").map_err(StartError::Kvm)?;
+    let path = &spec.status;
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(true).mode(0o600);
+    let status = options.open(path).map_err(in_status(path))?;
+    status::prepare(&status, spec.cpus.len(), description.devices.len())
+        .map_err(in_status(path))?;
+    cgroup::create(&spec.cgroup)?;
+
+    let (ours, theirs) = UnixStream::pair().map_err(StartError::Process)?;
+    let child = Command::new("/proc/self/exe")
+        .arg(vmm::ARGUMENT)
+        .stdin(Stdio::from(OwnedFd::from(theirs)))
+        .stdout(Stdio::null())
+        // A signal from a terminal is not for it.
+        .process_group(0)
+        .spawn()
+        .map_err(StartError::Process)?;
+    // It does nothing before it is told what.
+    cgroup::enter(&spec.cgroup, child.id())?;
+    let with = Descriptors {
+        kvm: kvm.as_fd(),
+        memory: memory.as_fd(),
+        status: status.as_fd(),
+        devices: disks.iter().map(File::as_fd).collect(),
+    };
+    ours.set_read_timeout(Some(PATIENCE)).map_err(StartError::Process)?;
+    message::send(&ours, description, &with).map_err(StartError::Answer)?;
+    message::hear(&ours).map_err(StartError::Answer)?.map_err(StartError::Machine)?;
+    Ok((child, status))
+}
+
+fn kernel_log(record: &Record) -> Option<KernelLog> {
+    let anchor = record.log.clone()?;
+    Some(KernelLog::new(anchor, record.linked_at, record.layout.kernel.start))
+}
+
+fn in_status(path: &Path) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::Status { path: path.to_owned(), source }
+}
