@@ -3,7 +3,7 @@
 mod interrupts;
 mod mounts;
 
-pub use interrupts::{affinities, restore};
+pub use interrupts::{Steered, affinities, of_new, steer};
 pub use mounts::{MountError, mount_hugetlbfs, unmount};
 
 use std::fs;

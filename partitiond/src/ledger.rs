@@ -13,7 +13,7 @@ use boot::backend::Spec;
 use boot::bare::{LowMemory, LowWindow, Starter};
 use boot::host_memory::{PageSize, Pool};
 use boot::memory::Segment;
-use boot::units::NodeId;
+use boot::units::{CpuSet, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::durable;
@@ -44,6 +44,9 @@ pub struct Ledger {
 pub struct HostBefore {
     /// Interrupt affinities, by number.
     pub interrupts: BTreeMap<u32, String>,
+    /// Where interrupts of new devices went, as a mask; `None` where the kernel does not say.
+    #[serde(default)]
+    pub new_interrupts: Option<String>,
     /// Huge pages in each pool.
     pub hugepages: Vec<PoolPages>,
     /// Mount points that we made.
@@ -166,6 +169,16 @@ impl Ledger {
             })
             .collect();
         (FIRST_USER..).find(|user| !taken.contains(user)).unwrap_or(FIRST_USER)
+    }
+
+    /// The CPUs of virtual machines: the host keeps them, and leaves them alone.
+    pub fn quiet_cpus(&self) -> CpuSet {
+        let specs = self.partitions.values().map(|entry| &entry.spec.boot);
+        let machines = specs.filter_map(|spec| match spec {
+            Spec::Kvm(spec) => Some(&spec.cpus),
+            Spec::Bare(_) => None,
+        });
+        machines.flatten().copied().collect()
     }
 
     /// A window for one more partition.

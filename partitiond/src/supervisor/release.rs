@@ -58,8 +58,12 @@ impl Supervisor {
         let _ = fs::remove_dir_all(self.paths.partition(name).path());
         let last = self.ledger().partitions.len() == 1;
         let before = self.ledger().before.clone();
+        let mut left = self.ledger().clone();
+        left.partitions.remove(name);
+        let quiet = left.quiet_cpus();
         let result = before.map_or(Ok(()), |before| {
-            host::restore(&before.interrupts);
+            // What stays where it is has been told of.
+            let _ = host::steer(&before.interrupts, before.new_interrupts.as_deref(), &quiet);
             if last { restore_all(&before, lock) } else { take_away(&entry, lock) }
         });
         // At once: what the host was like before has no meaning when nobody has changed it any more.

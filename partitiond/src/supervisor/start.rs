@@ -107,6 +107,7 @@ impl Supervisor {
             });
             HostBefore {
                 interrupts: host::affinities(),
+                new_interrupts: host::of_new(),
                 hugepages: pools.collect(),
                 mounted: Vec::new(),
             }
@@ -138,6 +139,9 @@ impl Supervisor {
             })
             .map_err(|error| failed(&error))?;
         }
+        if matches!(entry.spec.boot, Spec::Kvm(_)) {
+            self.steer_interrupts(&name);
+        }
         let dir = self.paths.partition(&name);
         let written = fs::create_dir_all(dir.path()).and_then(|()| {
             for stale in [dir.record(), dir.ending(), dir.last_report(), dir.socket()] {
@@ -147,6 +151,22 @@ impl Supervisor {
             durable::replace(&dir.spec(), &spec)
         });
         written.map_err(|error| failed(&error))
+    }
+
+    /// Keeps interrupts off the CPUs of virtual machines. What cannot be moved is told.
+    fn steer_interrupts(&self, name: &str) {
+        let ledger = self.ledger().clone();
+        let Some(before) = ledger.before.as_ref() else { return };
+        let quiet = ledger.quiet_cpus();
+        let steered = host::steer(&before.interrupts, before.new_interrupts.as_deref(), &quiet);
+        if !steered.stay.is_empty() {
+            let numbers: Vec<String> = steered.stay.iter().map(u32::to_string).collect();
+            let text = format!(
+                "the host's kernel does not let interrupts {} be moved off CPUs of virtual machines",
+                numbers.join(", ")
+            );
+            self.events.tell(Some(name), "warning", text, Vec::new());
+        }
     }
 
     /// Free huge pages that belong to partitions whose keepers have not taken them yet.
