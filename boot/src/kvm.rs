@@ -5,24 +5,24 @@
 //! machine's KVM can run a kernel.
 
 mod acpi;
-mod address_space;
-mod bus;
+pub mod address_space;
+pub mod bus;
 mod cgroup;
 mod cpuid;
-mod devices;
+pub mod devices;
 mod disk;
 mod filters;
 mod instance;
 mod jail;
-mod machine;
-mod message;
-mod slots;
+pub mod machine;
+pub mod message;
+pub mod slots;
 mod spec;
-mod status;
+pub mod status;
 mod topology;
 pub mod trial;
-mod vcpu;
-mod virtio;
+pub mod vcpu;
+pub mod virtio;
 mod vm;
 pub mod vmm;
 

@@ -23,7 +23,7 @@ use super::virtio::mmio::Mmio;
 use super::virtio::rng::Rng;
 use super::virtio::service::Service;
 use super::vm::{Vm, VmError};
-use crate::memory::Segment;
+use crate::memory::{PartitionMemory, Segment};
 
 /// Why it cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +54,8 @@ pub struct Machine {
     pub service: Service,
     /// The devices, in their order.
     pub devices: Vec<Mmio>,
+    /// Its memory, as its guest addresses it.
+    pub memory: PartitionMemory,
     /// Interrupts reach the CPUs for as long as it is there.
     pub vm: VmFd,
 }
@@ -89,8 +91,8 @@ impl Machine {
             registers.insert(start.0, size.0, Box::new(mmio.clone()))?;
             devices.push(mmio);
         }
-        let Vm { fd, cpus, .. } = vm;
-        Ok(Self { cpus, ports, registers, service, devices, vm: fd })
+        let Vm { fd, cpus, memory } = vm;
+        Ok(Self { cpus, ports, registers, service, devices, memory, vm: fd })
     }
 }
 

@@ -7,7 +7,10 @@ use crate::units::{Bytes, PhysAddr};
 /// The first page, in the hole that memory leaves.
 const FIRST: PhysAddr = PhysAddr(0xd000_0000);
 
-/// Interrupts of the I/O APIC for them: it has 24, and these are none that a PC's own devices have.
+/// Interrupts of the I/O APIC (Intel 82093AA, 1.0).
+pub const INTERRUPT_LINES: u32 = 24;
+
+/// Interrupts of the I/O APIC for them: these are none that a PC's own devices have.
 const INTERRUPTS: [u32; 17] = [5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23];
 
 /// A place for a device.
@@ -40,7 +43,7 @@ mod tests {
         let mut taken = vec![0, 1, 2, 8, 9, serial::INTERRUPT];
         for slot in all() {
             assert!(HOLE.contains(slot.registers));
-            assert!(!taken.contains(&slot.interrupt) && slot.interrupt < 24);
+            assert!(!taken.contains(&slot.interrupt) && slot.interrupt < INTERRUPT_LINES);
             taken.push(slot.interrupt);
         }
     }

@@ -133,6 +133,20 @@ impl Counting {
             word.store(word.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         }
     }
+
+    /// What was counted.
+    pub fn counters(&self) -> Counters {
+        let of =
+            |exit: Exit| self.0.get(exit as usize).map_or(0, |word| word.load(Ordering::Relaxed));
+        Counters {
+            port_reads: of(Exit::PortRead),
+            port_writes: of(Exit::PortWrite),
+            register_reads: of(Exit::RegisterRead),
+            register_writes: of(Exit::RegisterWrite),
+            signals: of(Exit::Signal),
+            others: of(Exit::Other),
+        }
+    }
 }
 
 /// Makes the file what it is before anything has happened.

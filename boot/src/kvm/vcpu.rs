@@ -132,6 +132,12 @@ impl Vcpu {
 
     /// Runs it for as long as it can run.
     pub fn run(mut self, ports: &Bus, registers: &Bus, counting: &Arc<Counting>) -> Stopped {
+        // It stays where it is for as long as the CPU.
+        let state = &raw const *self.fd.get_kvm_run();
+        // A string instruction comes out with several elements at once: each is an access of its own.
+        // SAFETY: the page is mapped as long as the CPU's descriptor is open, and after an exit for a port this
+        // is the member of the union that goes with it.
+        let width = || usize::from(unsafe { (*state).__bindgen_anon_1.io.size }).max(1);
         loop {
             let exit = match self.fd.run() {
                 Ok(exit) => exit,
@@ -144,11 +150,11 @@ impl Vcpu {
             match exit {
                 VcpuExit::IoOut(port, data) => {
                     counting.count(Exit::PortWrite);
-                    ports.write(port.into(), data);
+                    data.chunks(width()).for_each(|piece| ports.write(port.into(), piece));
                 }
                 VcpuExit::IoIn(port, data) => {
                     counting.count(Exit::PortRead);
-                    ports.read(port.into(), data);
+                    data.chunks_mut(width()).for_each(|piece| ports.read(port.into(), piece));
                 }
                 VcpuExit::MmioRead(address, data) => {
                     counting.count(Exit::RegisterRead);

@@ -3,13 +3,18 @@
 use std::fs::File;
 use std::os::fd::{IntoRawFd as _, OwnedFd};
 
-use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_userspace_memory_region};
+use kvm_bindings::{
+    KVM_IRQ_ROUTING_IRQCHIP, KVM_IRQCHIP_IOAPIC, KVM_MAX_CPUID_ENTRIES, KvmIrqRouting,
+    kvm_irq_routing_entry, kvm_irq_routing_entry__bindgen_ty_1, kvm_irq_routing_irqchip,
+    kvm_userspace_memory_region,
+};
 use kvm_ioctls::{IoEventAddress, Kvm, VmFd};
 use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::address_space::{self, IDENTITY_MAP, TSS};
 use super::message::Description;
+use super::slots;
 use super::vcpu::{DESCRIPTORS, GDT, Vcpu, VcpuError};
 use crate::host_memory::MapError;
 use crate::memory::PartitionMemory;
@@ -48,6 +53,22 @@ fn refused(request: &'static str) -> impl Fn(kvm_ioctls::Error) -> VmError {
     move |source| VmError::Refused { request, source }
 }
 
+/// Interrupts go to the I/O APIC only. KVM would have them arrive at its PIC, too, that no table tells of: a
+/// kernel that has not masked it takes them for others.
+fn routes() -> Result<KvmIrqRouting, VmError> {
+    let route = |number: u32| kvm_irq_routing_entry {
+        gsi: number,
+        type_: KVM_IRQ_ROUTING_IRQCHIP,
+        u: kvm_irq_routing_entry__bindgen_ty_1 {
+            irqchip: kvm_irq_routing_irqchip { irqchip: KVM_IRQCHIP_IOAPIC, pin: number },
+        },
+        ..Default::default()
+    };
+    let entries: Vec<_> = (0..slots::INTERRUPT_LINES).map(route).collect();
+    KvmIrqRouting::from_entries(&entries)
+        .map_err(|_| refused("KVM_SET_GSI_ROUTING")(kvm_ioctls::Error::new(libc::E2BIG)))
+}
+
 /// A virtual machine whose CPUs have not run yet.
 pub struct Vm {
     /// The machine itself.
@@ -80,6 +101,7 @@ impl Vm {
         fd.set_identity_map_address(IDENTITY_MAP.0)
             .map_err(refused("KVM_SET_IDENTITY_MAP_ADDR"))?;
         fd.create_irq_chip().map_err(refused("KVM_CREATE_IRQCHIP"))?;
+        fd.set_gsi_routing(&routes()?).map_err(refused("KVM_SET_GSI_ROUTING"))?;
 
         let memory = address_space::map(memory, description.memory)?;
         for (slot, place) in (0..).zip(address_space::places(description.memory)) {

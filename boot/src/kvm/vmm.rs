@@ -117,7 +117,7 @@ fn start(
     counting: &[Arc<Counting>],
     tell: &Sender<State>,
 ) -> Result<(VmFd, Vec<Mmio>), VmmError> {
-    let Machine { cpus, ports, registers, service, devices, vm } = machine;
+    let Machine { cpus, ports, registers, service, devices, memory: _, vm } = machine;
     let (ports, registers) = (Arc::new(ports), Arc::new(registers));
     let failed = tell.clone();
     std::thread::Builder::new()
