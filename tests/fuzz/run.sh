@@ -34,7 +34,7 @@ fuzz() {
     log=artifacts/$target.log
     case $target in
         oci | archive) length=16384 ;;
-        rings) length=512 ;;
+        rings | virtio) length=512 ;;
         # Each byte of these may be much work: a kilobyte of zstd can unpack to 30 MiB.
         bzimage | packages | cluster) length=4096 ;;
         units) length=64 ;;

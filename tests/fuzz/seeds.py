@@ -306,6 +306,32 @@ channels=combined ${f:check_net_queue_count:x}
     yield "laughs", b"\x01[variables]\na=${a}ha\n" + b"a=${a}${a}${a}${a}\n" * 4 + b"[sysctl]\nvm.swappiness=${a}\n"
 
 
+def requests():
+    """A driver that sets its device up and asks for something: for each kind of device, with a queue's number,
+    descriptors of (address / 4, length, device-writable), and what the first of them begins with."""
+
+    def request(queue, pieces, header):
+        out = bytes([9, queue, 0, len(pieces) - 1])
+        for number, (address, length, writable) in enumerate(pieces):
+            out += struct.pack("<HBB", address, length, 2 * writable)
+            if number == 0 and length < 64:
+                out += header.ljust(length, b"\0")
+        return out
+
+    ready = bytes([6, 0])
+    yield "entropy", bytes([0]) + ready + request(0, [(0x100, 32, 1)], b"") + bytes([3, 0])
+    for name, kind, pieces in [
+        ("read", 0, [(0x100, 16, 0), (0x200, 200, 1), (0x300, 1, 1)]),
+        ("write", 1, [(0x100, 16, 0), (0x200, 200, 0), (0x300, 1, 1)]),
+        ("flush", 4, [(0x100, 16, 0), (0x300, 1, 1)]),
+        ("name", 8, [(0x100, 16, 0), (0x200, 20, 1), (0x300, 1, 1)]),
+        ("discard", 11, [(0x100, 16, 0), (0x200, 16, 0), (0x300, 1, 1)]),
+    ]:
+        header = struct.pack("<IIQ", kind, 0, 1)
+        for device in (1, 2):
+            yield f"{name}-{device}", bytes([device]) + ready + request(0, pieces, header) + bytes([8, 0])
+
+
 def main():
     kernel = elf(b"Linux version 6.12.1 (x)")
     seed("elf", "kernel", kernel)
@@ -326,6 +352,7 @@ def main():
         "rings": rings,
         "packages": packages,
         "journal": journals,
+        "virtio": requests,
     }
     for target, inputs in generators.items():
         for name, contents in inputs():

@@ -73,6 +73,11 @@ impl<'a> Input<'a> {
         u16::from_le_bytes(self.take())
     }
 
+    /// Four bytes.
+    pub fn u32(&mut self) -> u32 {
+        u32::from(self.u16()) | u32::from(self.u16()) << 16
+    }
+
     /// The next eight bytes.
     pub fn u64(&mut self) -> u64 {
         u64::from_le_bytes(self.take())

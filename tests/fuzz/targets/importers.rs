@@ -15,7 +15,8 @@ use profiles::import::{Format, Memory, Options, import};
 use profiles::resolution::Where;
 use profiles::syntax::{fmt, parse};
 
-const NAMES: [&str; 4] = ["/t/a/tuned.conf", "/t/b/tuned.conf", "/t/c/tuned.conf", "/t/variables.conf"];
+const NAMES: [&str; 4] =
+    ["/t/a/tuned.conf", "/t/b/tuned.conf", "/t/c/tuned.conf", "/t/variables.conf"];
 
 fuzz_target!(|data: &[u8]| {
     let Some((which, bytes)) = data.split_first() else { return };
