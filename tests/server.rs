@@ -141,8 +141,7 @@ impl Server {
             boot_timeout: Duration::from_secs(120),
         };
         let rig = Rig::start(&spec, KeptBy::Thread, |_| ()).unwrap_or_else(|error| {
-            let error = error.to_string();
-            crate::retry::examine(&error);
+            crate::retry::examine(&error.console());
             panic!("the server does not start: {error}");
         });
         let server = Self { rig, _disk: disk };

@@ -72,8 +72,7 @@ impl Machine {
         };
         let release = spec.kernel.release.clone();
         let rig = Rig::start(&spec, KeptBy::Thread, |_| ()).unwrap_or_else(|error| {
-            let error = error.to_string();
-            crate::retry::examine(&error);
+            crate::retry::examine(&error.console());
             panic!("the machine does not start: {error}");
         });
         let machine = Self {

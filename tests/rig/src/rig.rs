@@ -83,6 +83,16 @@ fn last_lines(failure: &Failure) -> String {
     failure.console.iter().skip(skipped).map(|line| format!("\n    {line}")).collect()
 }
 
+impl RigError {
+    /// What the machine's console showed, as much of it as was kept: more than the message does.
+    pub fn console(&self) -> String {
+        match self {
+            Self::NotUp { failure, .. } => failure.console.join("\n"),
+            _ => String::new(),
+        }
+    }
+}
+
 /// A virtual server that runs.
 #[derive(Debug)]
 pub struct Rig {
