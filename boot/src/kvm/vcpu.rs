@@ -1,12 +1,14 @@
 //! One virtual CPU: what it is when it starts, and what happens whenever it comes out of its guest.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use kvm_bindings::{CpuId, Msrs, kvm_dtable, kvm_msr_entry, kvm_regs, kvm_segment};
 use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::bus::Bus;
 use super::message::Description;
+use super::saved::{CpuState, SaveError};
 use super::status::{Counting, Exit};
 
 /// Where the segment descriptors are that a kernel is entered with; below everything that it looks for in low
@@ -58,6 +60,15 @@ fn refused(request: &'static str) -> impl Fn(kvm_ioctls::Error) -> VcpuError {
 pub struct Vcpu {
     fd: VcpuFd,
     number: u32,
+}
+
+/// Why it came out for longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// It was told to; it can be run again.
+    Held,
+    /// It cannot go on.
+    Stopped(Stopped),
 }
 
 /// Why it runs no more.
@@ -130,8 +141,51 @@ impl Vcpu {
         self.fd.set_regs(&regs).map_err(refused("KVM_SET_REGS"))
     }
 
-    /// Runs it for as long as it can run.
-    pub fn run(mut self, ports: &Bus, registers: &Bus, counting: &Arc<Counting>) -> Stopped {
+    /// The byte by which it is told to come out at once, in the page that it shares with KVM: there for as long
+    /// as the CPU is.
+    pub fn immediate_exit(&mut self) -> *const AtomicU8 {
+        (&raw mut self.fd.get_kvm_run().immediate_exit).cast()
+    }
+
+    /// What it is.
+    ///
+    /// # Errors
+    ///
+    /// [`SaveError`]
+    pub fn save(&self, registers: &[u32]) -> Result<CpuState, SaveError> {
+        CpuState::save(&self.fd, registers)
+    }
+
+    /// Makes it what another was.
+    ///
+    /// # Errors
+    ///
+    /// [`SaveError`]
+    pub fn restore(&self, state: &CpuState) -> Result<(), SaveError> {
+        state.restore(&self.fd)
+    }
+
+    /// Runs it until it cannot go on, or is told to come out while `held` is set.
+    pub fn run(
+        &mut self,
+        ports: &Bus,
+        registers: &Bus,
+        counting: &Arc<Counting>,
+        held: &AtomicBool,
+    ) -> Left {
+        match self.run_until(ports, registers, counting, held) {
+            Some(stopped) => Left::Stopped(stopped),
+            None => Left::Held,
+        }
+    }
+
+    fn run_until(
+        &mut self,
+        ports: &Bus,
+        registers: &Bus,
+        counting: &Arc<Counting>,
+        held: &AtomicBool,
+    ) -> Option<Stopped> {
         // It stays where it is for as long as the CPU.
         let state = &raw const *self.fd.get_kvm_run();
         // A string instruction comes out with several elements at once: each is an access of its own.
@@ -142,10 +196,13 @@ impl Vcpu {
             let exit = match self.fd.run() {
                 Ok(exit) => exit,
                 Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
+                    if held.load(Ordering::SeqCst) {
+                        return None;
+                    }
                     counting.count(Exit::Signal);
                     continue;
                 }
-                Err(error) => return self.broken(&format!("KVM_RUN fails: {error}")),
+                Err(error) => return Some(self.broken(&format!("KVM_RUN fails: {error}"))),
             };
             match exit {
                 VcpuExit::IoOut(port, data) => {
@@ -165,14 +222,15 @@ impl Vcpu {
                     registers.write(address, data);
                 }
                 VcpuExit::Intr => counting.count(Exit::Signal),
-                VcpuExit::Shutdown => return Stopped::TripleFault,
+                VcpuExit::Shutdown => return Some(Stopped::TripleFault),
                 VcpuExit::FailEntry(reason, _) => {
-                    return self.broken(&format!("it cannot enter its guest ({reason:#x})"));
+                    let what = format!("it cannot enter its guest ({reason:#x})");
+                    return Some(self.broken(&what));
                 }
-                VcpuExit::InternalError => return self.internal_error(),
+                VcpuExit::InternalError => return Some(self.internal_error()),
                 other => {
                     let what = format!("{other:?}");
-                    return self.broken(&format!("it stops with {what}"));
+                    return Some(self.broken(&format!("it stops with {what}")));
                 }
             }
         }

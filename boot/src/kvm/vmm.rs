@@ -13,13 +13,13 @@ use kvm_ioctls::VmFd;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::bus::Bus;
+use super::cpus::Cpus;
 use super::filters::{self, Thread};
 use super::jail::{self, JailError};
 use super::machine::{Machine, MachineError};
 use super::message::{self, Description};
 use super::status::{self, Counting, State};
-use super::vcpu::{Stopped, Vcpu};
+use super::vcpu::Stopped;
 use super::virtio::mmio::Mmio;
 use crate::units::CpuId;
 
@@ -130,20 +130,23 @@ fn start(
             let _ = failed.send(State::Failed(format!("its devices stop: {error}")));
         })
         .map_err(VmmError::Thread)?;
-    for ((cpu, on), counting) in cpus.into_iter().zip(&description.cpus).zip(counting) {
+    let cpus = Cpus::new(cpus);
+    for ((number, on), counting) in description.cpus.iter().enumerate().zip(counting) {
         let (on, counting, tell) = (*on, counting.clone(), tell.clone());
+        let cpus = cpus.clone();
         let (ports, registers) = (ports.clone(), registers.clone());
         std::thread::Builder::new()
             .name(format!("on CPU {}", on.0))
             .spawn(move || {
-                let _ = tell.send(run_on(cpu, on, &ports, &registers, &counting));
+                let run = || cpus.run(number, &ports, &registers, &counting);
+                let _ = tell.send(run_on(on, run));
             })
             .map_err(VmmError::Thread)?;
     }
     Ok((vm, devices))
 }
 
-fn run_on(cpu: Vcpu, on: CpuId, ports: &Bus, registers: &Bus, counting: &Arc<Counting>) -> State {
+fn run_on(on: CpuId, run: impl FnOnce() -> Stopped) -> State {
     let mut only = CpuSet::new();
     let pinned = only.set(on.0 as usize).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
     if let Err(error) = pinned {
@@ -152,7 +155,7 @@ fn run_on(cpu: Vcpu, on: CpuId, ports: &Bus, registers: &Bus, counting: &Arc<Cou
     if let Err(error) = filters::restrict(Thread::Cpu) {
         return State::Failed(error.to_string());
     }
-    match cpu.run(ports, registers, counting) {
+    match run() {
         Stopped::TripleFault => State::Restart,
         Stopped::Broken(why) => State::Failed(why),
     }

@@ -2,15 +2,18 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use boot::kvm::address_space::{HOLE, IO_APIC};
+use boot::kvm::cpus::{Cpus, prepare_signal};
 use boot::kvm::devices::Device as Registers;
 use boot::kvm::machine::Machine;
 use boot::kvm::message::{Description, Device};
+use boot::kvm::saved::{CpuState, SharedState, register_numbers};
 use boot::kvm::status::{Counters, Counting, State};
 use boot::kvm::vcpu::Stopped;
 use boot::kvm::virtio::mmio::Mmio;
@@ -18,9 +21,9 @@ use boot::kvm::{FilterMode, Topology};
 use boot::memory::Segment;
 use boot::page_tables::identity_map;
 use boot::units::{Bytes, CpuId, PhysAddr};
-use kvm_ioctls::VmFd;
+use kvm_ioctls::{Kvm, VmFd};
 
-use crate::code::{self, CODE, LINE_VECTOR, MESSAGE_VECTOR, RESULT, SCRATCH, SECOND};
+use crate::code::{self, CODE, LINE_VECTOR, MESSAGE_VECTOR, NEXT, RESULT, SCRATCH, SECOND};
 
 /// How long a program may take to tell something.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -69,6 +72,17 @@ impl Registers for Scratch {
     }
 }
 
+struct Numbers(Arc<AtomicU32>);
+
+impl Registers for Numbers {
+    fn read(&mut self, _offset: u64, data: &mut [u8]) {
+        let next = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        data.copy_from_slice(&next.to_le_bytes());
+    }
+
+    fn write(&mut self, _offset: u64, _data: &[u8]) {}
+}
+
 struct Results(Sender<u32>);
 
 impl Registers for Results {
@@ -91,10 +105,22 @@ pub struct Bench {
     pub accesses: Accesses,
     /// The machine itself.
     pub vm: VmFd,
+    /// Its CPUs.
+    pub cpus: Arc<Cpus>,
+    /// The last number that it read at [`NEXT`].
+    pub numbers: Arc<AtomicU32>,
     counting: Vec<Arc<Counting>>,
     results: Receiver<u32>,
     states: Receiver<State>,
     stopped: Receiver<Stopped>,
+}
+
+/// A machine that was held.
+pub struct Saved {
+    memory: File,
+    cpus: Vec<CpuState>,
+    shared: SharedState,
+    number: u32,
 }
 
 /// What a machine is made of.
@@ -123,7 +149,38 @@ impl Bench {
 
     /// Starts a machine.
     pub fn with(setup: &Setup) -> Self {
-        let memory = memory(setup.memory);
+        Self::with_memory(setup, memory(setup.memory), 0, |_| ())
+    }
+
+    /// Starts a machine where another was held.
+    pub fn restore(saved: &Saved) -> Self {
+        let setup = Setup { cpus: saved.cpus.len() as u32, ..Setup::default() };
+        let memory = copy(&saved.memory);
+        Self::with_memory(&setup, memory, saved.number, |machine| {
+            for (cpu, state) in machine.cpus.iter().zip(&saved.cpus) {
+                cpu.restore(state).expect("its state");
+            }
+            saved.shared.restore(&machine.vm).expect("its state");
+        })
+    }
+
+    /// Saves a machine that is held.
+    pub fn save(&self) -> Saved {
+        let registers = register_numbers(&Kvm::new().expect("KVM")).expect("registers");
+        assert!(registers.len() > 10, "{registers:x?}");
+        let cpus = self.cpus.each(|cpu| cpu.save(&registers)).expect("its state");
+        let shared = SharedState::save(&self.vm).expect("its state");
+        let number = self.numbers.load(Ordering::SeqCst);
+        Saved { memory: copy(&self.memory), cpus, shared, number }
+    }
+
+    fn with_memory(
+        setup: &Setup,
+        memory: File,
+        number: u32,
+        restore: impl FnOnce(&mut Machine),
+    ) -> Self {
+        prepare_signal().expect("a signal");
         let description = Description {
             cpus: (0..setup.cpus).map(CpuId).collect(),
             topology: Topology::flat(setup.cpus),
@@ -144,20 +201,25 @@ impl Bench {
         let ports = &mut machine.ports;
         ports.insert(RESULT.into(), 4, Box::new(Results(tell))).expect("room");
         ports.insert(SCRATCH.into(), 4, Box::new(Scratch(accesses.clone()))).expect("room");
+        let numbers = Arc::new(AtomicU32::new(number));
+        ports.insert(NEXT.into(), 4, Box::new(Numbers(numbers.clone()))).expect("room");
         (setup.before)(&mut machine);
+        restore(&mut machine);
         let Machine { cpus, ports, registers, service, devices, memory: _, vm } = machine;
         thread::spawn(move || service.run());
         let (ports, registers) = (Arc::new(ports), Arc::new(registers));
         let (tell, stopped) = channel();
         let mut counting = Vec::new();
-        for cpu in cpus {
+        let cpus = Cpus::new(cpus);
+        for number in 0..cpus.count() {
             let counts = Arc::new(Counting::default());
             counting.push(counts.clone());
             let (ports, registers, tell) = (ports.clone(), registers.clone(), tell.clone());
+            let cpus = cpus.clone();
             // It ends with this process, as programs halt.
-            thread::spawn(move || tell.send(cpu.run(&ports, &registers, &counts)));
+            thread::spawn(move || tell.send(cpus.run(number, &ports, &registers, &counts)));
         }
-        Self { memory, devices, accesses, vm, counting, results, states, stopped }
+        Self { memory, devices, accesses, vm, cpus, numbers, counting, results, states, stopped }
     }
 
     /// What the program tells next.
@@ -168,6 +230,11 @@ impl Bench {
                 panic!("the program tells nothing: {error}; {:?}", self.stopped.try_recv())
             }
         }
+    }
+
+    /// What it has told and nobody has heard yet.
+    pub fn next_result(&self) -> Option<u32> {
+        self.results.try_recv().ok()
     }
 
     /// Whether it tells nothing for a while.
@@ -191,11 +258,25 @@ impl Bench {
     }
 }
 
-/// Memory with all programs, tables, and gates for the two vectors.
-fn memory(size: Bytes) -> File {
+fn copy(memory: &File) -> File {
+    let size = memory.metadata().expect("its size").len();
+    let mut bytes = vec![0; size as usize];
+    memory.read_exact_at(&mut bytes, 0).expect("memory");
+    let copy = empty(Bytes(size));
+    copy.write_all_at(&bytes, 0).expect("memory");
+    copy
+}
+
+fn empty(size: Bytes) -> File {
     let flags = nix::sys::memfd::MFdFlags::empty();
     let file = File::from(nix::sys::memfd::memfd_create(c"guest", flags).expect("a file"));
     file.set_len(size.0).expect("its size");
+    file
+}
+
+/// Memory with all programs, tables, and gates for the two vectors.
+fn memory(size: Bytes) -> File {
+    let file = empty(size);
     let write = |at: u64, bytes: &[u8]| file.write_all_at(bytes, at).expect("memory");
     let page = |start: u64| Segment { start: PhysAddr(start), size: Bytes(1) };
     let low = Segment { start: PhysAddr(0), size: Bytes::mib(16) };

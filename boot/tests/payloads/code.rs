@@ -7,6 +7,8 @@ use std::arch::global_asm;
 pub const RESULT: u16 = 0x510;
 /// Ports that remember what is written to them.
 pub const SCRATCH: u16 = 0x520;
+/// Reads as the next number each time, 32 bits.
+pub const NEXT: u16 = 0x540;
 /// Where the programs lie.
 pub const CODE: u64 = 0x10_0000;
 /// Where the second CPU begins: a page below 1 MiB.
@@ -22,7 +24,7 @@ global_asm!(
     .code64
     .globl payloads_start, payload_ports, payload_strings, payload_registers, payload_lines
     .globl payload_notify, payload_messages, payload_second, payload_high, payload_fault
-    .globl payload_power, payload_on_line, payload_on_message, payload_real_mode
+    .globl payload_counts, payload_power, payload_on_line, payload_on_message, payload_real_mode
     .globl payload_real_mode_end, payloads_end
     .macro result
         movw $0x510, %dx
@@ -168,6 +170,27 @@ payload_power:
     movb $0x34, %al
     outb %al, %dx
     stop
+payload_counts:
+    # Reads numbers, and stops where one is missing or comes twice; tells every 1,024th, and has the last in
+    # memory and in a register for debugging as well.
+    xorl %ecx, %ecx
+1:  movw $0x540, %dx
+    inl %dx, %eax
+    incl %ecx
+    cmpl %eax, %ecx
+    jne 2f
+    movl %ecx, 0x9000
+    movq %rcx, %dr0
+    testw $0x3ff, %cx
+    jnz 1b
+    movl %ecx, %eax
+    result
+    movq %dr0, %rax
+    cmpq %rax, %rcx
+    je 1b
+2:  movl $0xbad, %eax
+    result
+    stop
     .code16
 payload_real_mode:
     movw $0x900, %ax
@@ -215,6 +238,8 @@ places! {
     fault = payload_fault;
     /// Switches the machine off.
     power = payload_power;
+    /// Reads numbers for ever.
+    counts = payload_counts;
     /// What an interrupt of the line leads to.
     on_line = payload_on_line;
     /// What a message leads to.

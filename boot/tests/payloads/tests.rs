@@ -1,6 +1,7 @@
 //! What is tried.
 
 use std::os::unix::fs::FileExt as _;
+use std::sync::atomic::Ordering;
 
 use boot::kvm::address_space::HOLE;
 use boot::kvm::devices::Device as _;
@@ -25,6 +26,9 @@ pub const ALL: &[(&str, fn())] = &[
     ("a_second_cpu_starts", second),
     ("a_triple_fault_ends_it", fault),
     ("it_switches_itself_off", power),
+    ("cpus_are_held_and_go_on", held),
+    ("a_held_machine_goes_on_in_another", saved),
+    ("cpus_that_halt_or_wait_to_be_started_are_held", halted),
 ];
 
 fn ports() {
@@ -158,4 +162,54 @@ fn fault() {
 
 fn power() {
     assert_eq!(Bench::start(code::power()).state(), State::PowerOff);
+}
+
+fn held() {
+    let bench = Bench::start(code::counts());
+    let mut last = 0;
+    for _ in 0..20 {
+        assert_eq!(bench.result(), last + 1024);
+        last += 1024;
+        bench.cpus.pause();
+        let number = bench.numbers.load(Ordering::SeqCst);
+        while let Some(result) = bench.next_result() {
+            assert_eq!(result, last + 1024, "nothing is read twice, and nothing lost");
+            last = result;
+        }
+        assert_eq!(bench.numbers.load(Ordering::SeqCst), number, "it is held");
+        bench.cpus.resume();
+    }
+}
+
+fn saved() {
+    let mut bench = Bench::start(code::counts());
+    let mut last = 0;
+    for hop in 0..20 {
+        let result = bench.result();
+        assert_eq!(result, last + 1024, "hop {hop}");
+        last = result;
+        bench.cpus.pause();
+        let saved = bench.save();
+        while let Some(result) = bench.next_result() {
+            assert_eq!(result, last + 1024, "hop {hop}");
+            last = result;
+        }
+        // The old one stays where it is, and the new one goes on.
+        bench = Bench::restore(&saved);
+    }
+}
+
+fn halted() {
+    let bench = Bench::with(&Setup { entry: code::lines(), cpus: 2, ..Setup::default() });
+    assert_eq!(bench.result(), 1, "the first halts, and the second was never started");
+    bench.cpus.pause();
+    let saved = bench.save();
+    let other = Bench::restore(&saved);
+    for bench in [other, bench] {
+        bench.cpus.resume();
+        let line = EventFd::new(libc::EFD_NONBLOCK).expect("an event");
+        bench.vm.register_irqfd(&line, 5).expect("an interrupt");
+        line.write(1).expect("the line");
+        assert_eq!(bench.result(), 0x10_0000 + u32::from(code::LINE_VECTOR));
+    }
 }
