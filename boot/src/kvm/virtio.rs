@@ -5,10 +5,14 @@
 //! is outside reaches it through descriptors that one thread watches for all of them ([`service`]).
 
 pub mod blk;
+pub mod buffers;
 pub mod mmio;
+pub mod net;
 mod queues;
 pub mod rng;
 pub mod service;
+#[cfg(test)]
+mod testing;
 
 use std::os::fd::RawFd;
 

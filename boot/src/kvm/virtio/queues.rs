@@ -1,8 +1,13 @@
 //! The queues of a device, as the device sees them.
 
 use virtio_queue::{DescriptorChain, Queue, QueueOwnedT as _, QueueT as _, Writer};
+use vm_memory::{Bytes as _, GuestAddress};
 
 use crate::memory::PartitionMemory;
+
+/// The used ring: flags and index, then elements of a head and a length (virtio 1.2, section 2.7.8).
+const USED_HEADER: u64 = 4;
+const USED_ELEMENT: u64 = 8;
 
 /// A driver has written something into a queue that makes no sense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +85,34 @@ impl<'a> Queues<'a> {
         queue.add_used(self.memory, head, written).map_err(|_| Spoilt)?;
         self.finished += 1;
         self.interrupt |= queue.needs_notification(self.memory).map_err(|_| Spoilt)?;
+        Ok(())
+    }
+
+    /// Some requests are done that the driver has to see together, with so many bytes written for each.
+    ///
+    /// # Errors
+    ///
+    /// [`Spoilt`]
+    pub fn done_together(&mut self, queue: u16, requests: &[(u16, u32)]) -> Result<(), Spoilt> {
+        let Some(((last, written), before)) = requests.split_last() else { return Ok(()) };
+        let Some(ring) = self.queues.get_mut(usize::from(queue)) else { return Err(Spoilt) };
+        let (next, size) = (ring.next_used(), ring.size());
+        if size == 0 || requests.len() > usize::from(size) {
+            return Err(Spoilt);
+        }
+        // Behind what the driver is told of, until the last is.
+        for (place, (head, written)) in (0..).zip(before) {
+            let slot = u64::from(next.wrapping_add(place) % size);
+            let at = ring.used_ring().checked_add(USED_HEADER + slot * USED_ELEMENT);
+            let element = [u32::from(*head).to_le_bytes(), written.to_le_bytes()].concat();
+            let at = GuestAddress(at.ok_or(Spoilt)?);
+            self.memory.write_slice(&element, at).map_err(|_| Spoilt)?;
+        }
+        ring.set_next_used(next.wrapping_add(before.len() as u16));
+        self.finished += before.len() as u64;
+        self.done(queue, *last, *written)?;
+        // What it asks for may lie among those that it was not told of one by one.
+        self.interrupt |= !before.is_empty();
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::threads::Threads;
 use super::uring::Uring;
+use crate::kvm::virtio::buffers::Piece;
 use crate::units::Bytes;
 
 /// A disk, opened.
@@ -75,14 +76,6 @@ pub struct Job {
     /// Where data is in our mapping of the guest's memory.
     pub pieces: Vec<Piece>,
 }
-
-/// A piece of a guest's memory, mapped for as long as the process lives.
-#[repr(transparent)]
-#[derive(Clone, Copy, Debug)]
-pub struct Piece(pub libc::iovec);
-
-// SAFETY: it is a place of shared memory that nobody makes references to, in no thread.
-unsafe impl Send for Piece {}
 
 /// Does what requests ask for.
 pub trait Engine: Send {

@@ -1,10 +1,11 @@
 //! Requests as drivers write them (section 5.2.6), read once and checked.
 
 use virtio_queue::DescriptorChain;
-use vm_memory::{Bytes as _, GuestAddress, GuestMemoryBackend as _};
+use vm_memory::{Bytes as _, GuestAddress};
 
-use super::engine::{Disk, Kind, Piece};
+use super::engine::{Disk, Kind};
 use super::{MOST_AT_ONCE, SECTOR};
+use crate::kvm::virtio::buffers::{self, MOST_PIECES, Piece};
 use crate::memory::PartitionMemory;
 
 /// What a driver is told in the last byte of its request.
@@ -33,9 +34,6 @@ mod kind {
 const HEADER: usize = 16;
 /// A range of a request to discard: sector, number of sectors, flags.
 const RANGE: usize = 16;
-/// Pieces that preadv(2) takes at once.
-const MOST_PIECES: usize = 1024;
-
 /// A request.
 pub struct Parsed {
     /// What it is known by.
@@ -157,9 +155,7 @@ fn on_disk(sector: u64, length: u64, disk: &Disk) -> Result<u64, Status> {
 /// Where the pieces are in our mapping.
 fn mapped(pieces: &Pieces, memory: &PartitionMemory) -> Result<Vec<Piece>, Status> {
     let piece = |(address, length): &(GuestAddress, u32)| {
-        let slice = memory.get_slice(*address, *length as usize).map_err(|_| Status::Failed)?;
-        let iov_base = slice.ptr_guard_mut().as_ptr().cast();
-        Ok(Piece(libc::iovec { iov_base, iov_len: slice.len() }))
+        buffers::mapped(*address, *length, memory).ok_or(Status::Failed)
     };
     pieces.iter().map(piece).collect()
 }
