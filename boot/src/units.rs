@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 mod bytes;
 mod cpuset;
+mod mac;
 pub mod quantity;
 
 pub use bytes::{Bytes, ParseBytesError};
 pub use cpuset::{CpuSet, MAX_CPU, ParseCpuSetError};
+pub use mac::{MacAddress, ParseMacError};
 
 /// A CPU by its Linux number, as in `/sys/devices/system/cpu/cpuN`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]

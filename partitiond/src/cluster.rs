@@ -14,6 +14,7 @@ mod disk;
 mod interval;
 mod partition;
 mod root;
+mod tap;
 mod types;
 
 #[cfg(test)]
@@ -25,7 +26,7 @@ pub use notation::{Diagnostic, Diagnostics, MAX_FILE, Problems, Source, SourceEr
 pub use root::{MAX_PARTITIONS, Places};
 pub use types::{
     Backend, Cluster, Cpus, Disk, Host, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa,
-    Partition, Restart, Risk, Trust, default_hang_after, default_memory,
+    Partition, Restart, Risk, Tap, Trust, default_hang_after, default_memory,
 };
 
 /// A cluster with the file that it came from.

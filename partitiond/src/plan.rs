@@ -7,7 +7,7 @@ use boot::units::{Bytes, CpuSet, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{
-    Backend, Cluster, Disk, Interval, MemorySource, Numa, Partition, Restart, default_hang_after,
+    Backend, Cluster, Disk, Interval, MemorySource, Numa, Partition, Restart, Tap, default_hang_after,
 };
 use crate::placement::{Assignment, Assignments, Placement};
 
@@ -61,6 +61,9 @@ pub struct Spec {
     /// Its disks.
     #[serde(default)]
     pub disks: Vec<Disk>,
+    /// Its network devices.
+    #[serde(default)]
+    pub taps: Vec<Tap>,
 }
 
 /// An image by name and content.
@@ -109,6 +112,7 @@ pub fn desired(
             restart: partition.restart,
             hang_after: partition.hang_after,
             disks: partition.disks.clone(),
+            taps: partition.taps.clone(),
         };
         Some((name.clone(), spec))
     };

@@ -16,8 +16,8 @@ use vm_memory::{Bytes as _, GuestAddress};
 use super::message::{self, Description, Descriptors, Device};
 use super::spec::{Failure, Record, Spec, StartError, Step};
 use super::status::{self, Activity, DeviceActivity, State, StatusError};
-use super::virtio::blk;
-use super::{acpi, address_space, cgroup, disk, vmm};
+use super::virtio::{blk, net};
+use super::{acpi, address_space, cgroup, disk, tap, vmm};
 use crate::backend::{Request, open_mailbox};
 use crate::boot_params;
 use crate::command_line;
@@ -181,7 +181,8 @@ impl Instance {
         let spec = &self.record.spec;
         let cpus = spec.cpus.len();
         let disks = spec.disks.iter().map(|disk| (format!("disk {}", disk.name), &blk::COUNTS[..]));
-        let devices = std::iter::once(("rng".to_owned(), &[][..])).chain(disks);
+        let taps = spec.taps.iter().map(|tap| (format!("net {}", tap.name), &net::COUNTS[..]));
+        let devices = std::iter::once(("rng".to_owned(), &[][..])).chain(disks).chain(taps);
         let devices = devices.enumerate().map(|(number, (name, names))| {
             let (counts, own) = status::device(&self.status, cpus, number, names.len())?;
             let own = names.iter().map(|name| (*name).to_owned()).zip(own).collect();
@@ -207,6 +208,11 @@ fn open_devices(spec: &Spec) -> Result<(Vec<Device>, Vec<File>), StartError> {
     let (mut devices, mut files) = (vec![Device::Rng], Vec::new());
     for disk in &spec.disks {
         let (device, file) = disk::open(disk)?;
+        devices.push(device);
+        files.push(file);
+    }
+    for tap in &spec.taps {
+        let (device, file) = tap::open(tap)?;
         devices.push(device);
         files.push(file);
     }

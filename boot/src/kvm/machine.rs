@@ -20,6 +20,7 @@ use super::vcpu::Vcpu;
 use super::virtio;
 use super::virtio::blk::{self, Disk};
 use super::virtio::mmio::Mmio;
+use super::virtio::net::Net;
 use super::virtio::rng::Rng;
 use super::virtio::service::Service;
 use super::vm::{Vm, VmError};
@@ -138,6 +139,7 @@ fn virtio_device(
             let (size, block, device, read_only) = (*size, *block, *device, *read_only);
             Ok(Box::new(blk::open(Disk { file, size, block, device, read_only, name })?))
         }
+        Device::Net { mac, mtu } => Ok(Box::new(Net::new(file()?, mac.bytes(), *mtu))),
     }
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filters::Mode;
 use super::topology::Topology;
-use crate::units::{Bytes, CpuId, PhysAddr};
+use crate::units::{Bytes, CpuId, MacAddress, PhysAddr};
 
 /// What a virtual machine is made of, besides the descriptors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +55,13 @@ pub enum Device {
         device: bool,
         /// Whether nothing is written to it.
         read_only: bool,
+    },
+    /// A network; its tap comes with it.
+    Net {
+        /// The guest's address.
+        mac: MacAddress,
+        /// The largest packet, in bytes, as the tap has it.
+        mtu: u16,
     },
 }
 

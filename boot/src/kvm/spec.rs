@@ -10,6 +10,7 @@ use super::cgroup::CgroupError;
 use super::disk::DiskError;
 use super::filters::Mode;
 use super::status::StatusError;
+use super::tap::TapError;
 use super::topology::Topology;
 use crate::boot_params::TooFragmented;
 use crate::command_line::CommandLineError;
@@ -18,7 +19,7 @@ use crate::host_memory::{HugetlbError, MapError, NodeShare, PageSize};
 use crate::kernel_log::Anchor;
 use crate::layout::Layout;
 use crate::page_tables::NoRoom;
-use crate::units::{Bytes, CpuId, PhysAddr};
+use crate::units::{Bytes, CpuId, MacAddress, PhysAddr};
 
 /// What a partition is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +43,9 @@ pub struct Spec {
     /// Its disks, in the order in which it finds them.
     #[serde(default)]
     pub disks: Vec<DiskSpec>,
+    /// Its network devices, in the order in which it finds them.
+    #[serde(default)]
+    pub taps: Vec<TapSpec>,
     /// Where its process tells how it is.
     pub status: PathBuf,
     /// The user that its process becomes: no person's, and no other partition's.
@@ -64,6 +68,15 @@ pub struct DiskSpec {
     pub read_only: bool,
     /// Whether the host's page cache is passed by.
     pub direct: bool,
+}
+
+/// A network device of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TapSpec {
+    /// What the host knows it by; 1 to 15 bytes.
+    pub name: String,
+    /// The partition's own address.
+    pub mac: MacAddress,
 }
 
 impl Spec {
@@ -91,7 +104,7 @@ pub struct Record {
 /// A step of a start, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Step {
-    /// Disks are opened.
+    /// Disks and network devices are opened.
     Devices,
     /// Memory is allocated and mapped.
     Memory,
@@ -170,6 +183,9 @@ pub enum StartError {
     /// a disk
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// a network device
+    #[error(transparent)]
+    Tap(#[from] TapError),
     /// its control group
     #[error(transparent)]
     Cgroup(#[from] CgroupError),

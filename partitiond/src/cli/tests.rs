@@ -210,6 +210,11 @@ fn a_partition_is_shown_in_detail() {
     let state = WorkloadState::Restarting { status: ExitStatus::Signal(9), delay_ms: 400 };
     db.workloads.insert("web".to_owned(), state);
     db.last_words = vec!["[    1.0] Kernel panic".to_owned()];
+    let cpu = Counters { port_writes: 12, register_writes: 1234, ..Counters::default() };
+    let counts = Counts { served: 3, requests: 2, interrupts: 1 };
+    let own = [("bytes_read".to_owned(), 4096), ("failed".to_owned(), 0)].into();
+    let disk = DeviceActivity { name: "disk data".to_owned(), counts, own };
+    db.machine = Some(Activity { cpus: vec![cpu], devices: vec![disk] });
     insta::assert_snapshot!("details", details(&db, Style::PLAIN));
     db.memory_source = MemorySource::Memmap;
     db.ranges = vec![Segment { start: PhysAddr(5 << 30), size: Bytes::mib(512) }];

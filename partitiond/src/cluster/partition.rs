@@ -12,6 +12,7 @@ use notation::{Diagnostic, Problems};
 
 use super::disk::disks;
 use super::interval::Interval;
+use super::tap::taps;
 use super::types::{
     Backend, Cpus, HugePage, MIN_HANG_AFTER, MIN_MEMORY, MemorySource, Numa, Partition, Restart,
     default_hang_after, default_memory,
@@ -30,6 +31,7 @@ pub(super) const FIELDS: &[&str] = &[
     "restart",
     "hang_after",
     "disks",
+    "taps",
     "volumes",
     "networks",
 ];
@@ -60,6 +62,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
     let restart = fields.get("restart").and_then(|node| restart(node, problems));
     let hang_after = fields.get("hang_after").and_then(|node| hang_after(node, problems));
     let disks = fields.get("disks").map(|node| disks(node, problems));
+    let taps = fields.get("taps").map(|node| taps(node, problems));
     Some(Partition {
         image: image?,
         cpus: cpus?,
@@ -73,6 +76,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
         restart: restart.unwrap_or_default(),
         hang_after: hang_after.unwrap_or(default_hang_after()),
         disks: disks.unwrap_or_default(),
+        taps: taps.unwrap_or_default(),
     })
 }
 

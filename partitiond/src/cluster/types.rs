@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use boot::units::{Bytes, CpuSet, NodeId};
+use boot::units::{Bytes, CpuSet, MacAddress, NodeId};
 use images::definition::Definition;
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +135,20 @@ pub struct Partition {
     /// Its disks, in the order in which its kernel finds them; `kvm` only.
     #[serde(default)]
     pub disks: Vec<Disk>,
+    /// Its network devices, in the order in which its kernel finds them; `kvm` only.
+    #[serde(default)]
+    pub taps: Vec<Tap>,
+}
+
+/// A network device of a partition, and its other end on the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tap {
+    /// The host's end: a tap interface. Where there is none of this name it is made, and goes with the partition.
+    pub name: String,
+    /// The partition's own address; one that follows from the names where absent.
+    #[serde(default)]
+    pub mac: Option<MacAddress>,
 }
 
 /// A disk of the host's that a partition has.

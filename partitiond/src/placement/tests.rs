@@ -23,6 +23,7 @@ pub fn partition(cpus: Cpus, memory: Bytes) -> Partition {
         restart: Default::default(),
         hang_after: crate::cluster::default_hang_after(),
         disks: Vec::new(),
+        taps: Vec::new(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use boot::units::{Bytes, CpuSet, NodeId};
 
-use crate::cluster::{Backend, MemorySource, Numa, Restart};
+use crate::cluster::{Backend, MemorySource, Numa, Restart, Tap};
 
 use super::{
     Action, Actual, Change, Desired, Existing, HostChange, HugePageChange, LOW_MEMORY, Plan, Spec,
@@ -106,6 +106,7 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
             new.hang_after.to_string(),
         ),
         ("disks", old.disks != new.disks, disks(old), disks(new)),
+        ("taps", old.taps != new.taps, taps(old), taps(new)),
         ("restart", old.restart != new.restart, restart(old.restart), restart(new.restart)),
     ];
     let changed = all.into_iter().filter(|(_, changed, _, _)| *changed);
@@ -123,6 +124,15 @@ fn disks(spec: &Spec) -> String {
         })
         .collect();
     if disks.is_empty() { "none".to_owned() } else { disks.join(" ") }
+}
+
+fn taps(spec: &Spec) -> String {
+    let tap = |tap: &Tap| match tap.mac {
+        Some(mac) => format!("{} ({mac})", tap.name),
+        None => tap.name.clone(),
+    };
+    let taps: Vec<String> = spec.taps.iter().map(tap).collect();
+    if taps.is_empty() { "none".to_owned() } else { taps.join(" ") }
 }
 
 fn image(spec: &Spec) -> String {

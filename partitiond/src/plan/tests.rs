@@ -17,6 +17,7 @@ fn partition(image: &str, cpus: u32, memory: Bytes) -> Partition {
         restart: Restart::Never,
         hang_after: default_hang_after(),
         disks: Vec::new(),
+        taps: Vec::new(),
     }
 }
 

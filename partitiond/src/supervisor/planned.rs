@@ -139,13 +139,17 @@ impl Supervisor {
                 let error = Diagnostic::new(span, message, label);
                 problems.push(error.help("leave `memory_source` out, or take `backend: Bare`"));
             }
-            if spec.backend == Backend::Bare && !spec.disks.is_empty() {
-                let span = file.places().partition(name, "disks").unwrap_or_default();
-                let message = "a bare partition has no virtual disks";
-                let label =
-                    "there is nothing between its kernel and the machine that could offer one";
-                let error = Diagnostic::new(span, message, label);
-                problems.push(error.help("take `backend: Kvm`"));
+            let virtual_devices =
+                [("disks", spec.disks.is_empty()), ("taps", spec.taps.is_empty())];
+            for (field, none) in virtual_devices {
+                if spec.backend == Backend::Bare && !none {
+                    let span = file.places().partition(name, field).unwrap_or_default();
+                    let message = format!("a bare partition has no virtual {field}");
+                    let label =
+                        "there is nothing between its kernel and the machine that could offer one";
+                    let error = Diagnostic::new(span, message, label);
+                    problems.push(error.help("take `backend: Kvm`"));
+                }
             }
             let image = images.get(&spec.image.name).map(|image| (&image.command_line, "image"));
             for (words, field) in image.into_iter().chain([(&spec.cmdline, "cmdline")]) {

@@ -67,6 +67,7 @@ fn entry(name: &str, restart: Restart) -> Entry {
         restart,
         hang_after: default_hang_after(),
         disks: Vec::new(),
+        taps: Vec::new(),
     };
     let configuration = Configuration::default();
     let boot = backend::Spec::Bare(bare);

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boot::backend;
-use boot::kvm::{DiskSpec, FilterMode};
+use boot::kvm::{DiskSpec, FilterMode, TapSpec};
+use boot::units::MacAddress;
 use protocol::{Configuration, FrameError, ToGuest, VERSION, encode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -16,7 +17,7 @@ use super::planned::{Planned, by_action, kernel_of};
 use super::start::{cpus_of, page_size_of, shares_of, virtual_cpus};
 use super::{Supervisor, failed, problem};
 use crate::api::{End, Phase, Problem, ProblemKind, Progress};
-use crate::cluster::{Backend, Disk};
+use crate::cluster::{Backend, Disk, Tap};
 use crate::keeper::{BOOTING, KeeperSpec, describe};
 use crate::ledger::Entry;
 use crate::paths::Paths;
@@ -309,6 +310,7 @@ impl Supervisor {
                 initramfs: image.initramfs,
                 command_line: words,
                 disks: spec.disks.iter().map(disk_spec).collect(),
+                taps: spec.taps.iter().map(|tap| tap_spec(name, tap)).collect(),
                 status: self.paths.partition(name).machine(),
                 user: 0,
                 filter: filter_mode(),
@@ -344,6 +346,11 @@ fn filter_mode() -> FilterMode {
 fn disk_spec(disk: &Disk) -> DiskSpec {
     let Disk { name, path, read_only, direct } = disk.clone();
     DiskSpec { name, path: path.into(), read_only, direct }
+}
+
+fn tap_spec(partition: &str, tap: &Tap) -> TapSpec {
+    let mac = tap.mac.unwrap_or_else(|| MacAddress::of_name(&format!("{partition}/{}", tap.name)));
+    TapSpec { name: tap.name.clone(), mac }
 }
 
 /// Whether the keeper can send it: it is one message.

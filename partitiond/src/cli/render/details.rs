@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use boot::kvm::{Activity, Counters};
 use protocol::{ExitStatus, Interrupts, PressureLine, Signals, WorkloadState};
 
 use crate::api::{End, PartitionStatus, StartStep};
@@ -52,6 +53,9 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
         let age =
             status.signals_age_ms.map_or(String::new(), |age| format!(", {} ago", duration(age)));
         let _ = write!(out, "\n{}", measured(signals, &age, style));
+    }
+    if let Some(activity) = &status.machine {
+        let _ = write!(out, "\n{}", machine(activity, style));
     }
     if !status.workloads.is_empty() {
         let _ = write!(out, "\n{}", workloads(status, style));
@@ -140,6 +144,38 @@ fn interrupts(count: &Interrupts) -> [String; 6] {
         count.device.to_string(),
         count.spurious.to_string(),
     ]
+}
+
+/// Why virtual CPUs came out of their guest, and what devices have done.
+fn machine(activity: &Activity, style: Style) -> String {
+    let heading = [
+        "  exits", "port reads", "writes", "register reads", "writes", "signals", "others",
+    ];
+    let mut table = Table::with_heading(&heading, |text| style.dim(text));
+    for (number, counters) in activity.cpus.iter().enumerate() {
+        let Counters { port_reads, port_writes, register_reads, register_writes, signals, others } =
+            *counters;
+        let counts =
+            [port_reads, port_writes, register_reads, register_writes, signals, others];
+        let counts = counts.iter().map(u64::to_string);
+        table.row(std::iter::once(format!("  cpu {number}")).chain(counts));
+    }
+    let mut out = table.render();
+    let heading = ["  device", "requests", "interrupts", ""];
+    let mut table = Table::with_heading(&heading, |text| style.dim(text));
+    for device in &activity.devices {
+        let own = device.own.iter().filter(|(_, count)| **count > 0);
+        let own: Vec<String> =
+            own.map(|(what, count)| format!("{count} {}", what.replace('_', " "))).collect();
+        table.row([
+            format!("  {}", clean(&device.name)),
+            device.counts.requests.to_string(),
+            device.counts.interrupts.to_string(),
+            own.join(", "),
+        ]);
+    }
+    out += &table.render();
+    out
 }
 
 fn shares(line: PressureLine) -> [String; 3] {

@@ -81,6 +81,19 @@ fn disks() {
 }
 
 #[test]
+fn taps() {
+    insta::assert_snapshot!(errors(
+        r#"(partitions: {"a": (image: "stored", taps: [
+    (name: "tap0", mac: "02:00:00:00:00:01"),
+    (name: "tap0"),
+    (name: "tap%d", mac: "03:00:00:00:00:01"),
+    (name: "sixteen-bytes-xx", mac: 7),
+    (mac: "00:00:00:00:00:00", bridge: "br0"),
+])})"#
+    ));
+}
+
+#[test]
 fn duplicates() {
     insta::assert_snapshot!(errors(
         r#"(
