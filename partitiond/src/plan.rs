@@ -7,7 +7,8 @@ use boot::units::{Bytes, CpuSet, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{
-    Backend, Cluster, Disk, Interval, MemorySource, Numa, Partition, Restart, Tap, default_hang_after,
+    Backend, Cluster, Disk, Interval, MemorySource, Numa, Partition, Restart, Tap,
+    default_hang_after,
 };
 use crate::placement::{Assignment, Assignments, Placement};
 

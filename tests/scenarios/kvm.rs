@@ -16,7 +16,8 @@ const CLUSTER: &str = r#"Cluster(
         "one": (image: "linux-6.1-cloud", memory: "256MiB",
                 disks: [(name: "data", path: "/data.img"), (name: "seed", path: "/seed.img", read_only: true)]),
         "rt": (image: "linux-6.12-rt", cpus: Count(2), memory: "256MiB"),
-        "new": (image: "linux-7.2-cloud", memory: "256MiB"),
+        "new": (image: "linux-7.2-cloud", memory: "256MiB",
+                taps: [(name: "tap-new", mac: "02:00:00:00:00:07")]),
     },
 )
 "#;
@@ -33,7 +34,7 @@ const BOTH: &str = r#"Cluster(
 
 fn server(images: &'static [&'static str], cpus: u32) -> Server {
     let topology = rig::Topology::flat(cpus);
-    Server::start(&Setup { modules: &["kvm_amd"], images, topology, ..Setup::default() })
+    Server::start(&Setup { modules: &["kvm_amd", "tun"], images, topology, ..Setup::default() })
 }
 
 fn names(obstacles: &Value) -> Vec<&str> {
@@ -85,6 +86,15 @@ fn kernels_boot_in_virtual_machines() {
         }
         let exec = |line: &str| server.sh(&format!("partitiond exec one -- sh -c '{line}'"));
         disks(&server, &exec);
+        network(&server);
+        // Interrupts of the host's stay off the CPUs of virtual machines, as far as they can be moved.
+        let cpus = server.sh("partitiond --format json ps");
+        let cpus: Vec<Value> = serde_json::from_str(&cpus).expect("JSON");
+        let cpus: Vec<&str> =
+            cpus.iter().filter_map(|partition| partition["cpus"].as_str()).collect();
+        let quiet = cpus.join(",");
+        assert!(quiet.contains('2'), "{quiet}: CPU 2 is the one that interrupts are bound to");
+        assert_eq!(server.sh("grep -lx 2 /proc/irq/*/smp_affinity_list || true"), "");
         let users: std::collections::BTreeSet<u32> =
             ["one", "rt", "new"].iter().map(|name| jail(&server, name)).collect();
         assert_eq!(users.len(), 3, "each has a user of its own");
@@ -140,6 +150,38 @@ fn disks(server: &Server, exec: &dyn Fn(&str) -> String) {
     server.wait_for("partitiond exec new -- true", Duration::from_secs(60));
 }
 
+/// A network, as both of its ends see it and as the process of the virtual machine has counted it.
+fn network(server: &Server) {
+    let new = |line: &str| server.sh(&format!("partitiond exec new -- sh -c '{line}'"));
+    assert_eq!(new("cat /sys/class/net/eth0/address"), "02:00:00:00:00:07");
+    let mtu = server.sh("cat /sys/class/net/tap-new/mtu");
+    assert_eq!(new("cat /sys/class/net/eth0/mtu"), mtu);
+    server.sh("ip address add 10.9.0.1/24 dev tap-new");
+    new("ip address add 10.9.0.2/24 dev eth0 && ip link set eth0 up");
+    let before = device(server, "new", "net tap-new");
+    // Larger than any packet, and not the same twice.
+    let make = "mkdir -p /www && seq 1 200000 >/www/file";
+    server.sh(make);
+    new(make);
+    let sum = server.sh("sha256sum </www/file");
+    server.sh("httpd -p 10.9.0.1:80 -h /www");
+    assert_eq!(new("wget -q -O - http://10.9.0.1/file | sha256sum"), sum, "from the host");
+    new("httpd -p 10.9.0.2:80 -h /www");
+    assert_eq!(server.sh("wget -q -O - http://10.9.0.2/file | sha256sum"), sum, "to the host");
+    let after = device(server, "new", "net tap-new");
+    let size = 1_288_894;
+    for (bytes, packets) in [("rx_bytes", "rx_packets"), ("tx_bytes", "tx_packets")] {
+        let grown = |what: &str| {
+            let count = |of: &Value| of[what].as_u64().expect("a count");
+            count(&after) - count(&before)
+        };
+        assert!(grown(bytes) > size, "{bytes}: {}", grown(bytes));
+        // Segmentation is left to the other end: one packet is many of the wire's.
+        assert!((20..size / 1400).contains(&grown(packets)), "{packets}: {}", grown(packets));
+    }
+    assert_eq!(after["dropped"], 0);
+}
+
 /// What the process of a virtual machine is.
 fn jail(server: &Server, partition: &str) -> u32 {
     let process = server.sh(&format!("cat /sys/fs/cgroup/partitiond-kvm/{partition}/cgroup.procs"));
@@ -173,6 +215,7 @@ fn jail(server: &Server, partition: &str) -> u32 {
             "/run/partitiond/",
             "/data.img",
             "/seed.img",
+            "/dev/net/tun",
         ];
         assert!(known.iter().any(|known| file.starts_with(known)), "{file}");
     }

@@ -27,8 +27,7 @@ impl Server {
             memory: self.sh("grep MemTotal /proc/meminfo"),
             hugepages: self
                 .sh("cd /sys/devices/system/node; grep . node*/hugepages/*/nr_hugepages"),
-            interrupts: self
-                .sh("cd /proc/irq; grep . */smp_affinity_list default_smp_affinity"),
+            interrupts: self.sh("cd /proc/irq; grep . */smp_affinity_list default_smp_affinity"),
             mounts: self.sh("grep hugetlbfs /proc/mounts || true"),
         }
     }

@@ -18,7 +18,9 @@ pub enum TapError {
     #[error("the network device {0} is in use")]
     InUse(String),
     /// another kind
-    #[error("{0} is a network device of another kind: a tap is needed (ip tuntap add {0} mode tap)")]
+    #[error(
+        "{0} is a network device of another kind: a tap is needed (ip tuntap add {0} mode tap)"
+    )]
     Kind(String),
     /// a name that the kernel does not take
     #[error("`{0}` is no name of a network device")]
@@ -46,8 +48,7 @@ const HEADER: libc::c_int = 12;
 /// [`TapError`]
 pub fn open(tap: &TapSpec) -> Result<(Device, File), TapError> {
     let name = &tap.name;
-    let failed =
-        |action| move |source| TapError::Device { name: name.clone(), action, source };
+    let failed = |action| move |source| TapError::Device { name: name.clone(), action, source };
     let mut options = File::options();
     options.read(true).write(true).custom_flags(libc::O_NONBLOCK);
     let file = options.open("/dev/net/tun").map_err(TapError::Tun)?;
@@ -96,7 +97,9 @@ fn request(name: &str) -> Result<libc::ifreq, TapError> {
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     // A zero ends it, and a percent sign would have the kernel choose a name.
     let fits = (1..request.ifr_name.len()).contains(&name.len())
-        && !name.bytes().any(|byte| matches!(byte, 0 | b'%' | b'/' | b':') || byte.is_ascii_whitespace());
+        && !name
+            .bytes()
+            .any(|byte| matches!(byte, 0 | b'%' | b'/' | b':') || byte.is_ascii_whitespace());
     if !fits {
         return Err(TapError::Name(name.chars().take(40).collect()));
     }
@@ -107,7 +110,11 @@ fn request(name: &str) -> Result<libc::ifreq, TapError> {
 }
 
 /// An ioctl(2) whose argument the kernel reads and writes.
-fn ask<T>(file: &impl std::os::fd::AsRawFd, number: libc::Ioctl, argument: &mut T) -> io::Result<()> {
+fn ask<T>(
+    file: &impl std::os::fd::AsRawFd,
+    number: libc::Ioctl,
+    argument: &mut T,
+) -> io::Result<()> {
     // SAFETY: callers pass what the request is documented to take.
     match unsafe { libc::ioctl(file.as_raw_fd(), number, std::ptr::from_mut(argument)) } {
         -1 => Err(io::Error::last_os_error()),

@@ -82,7 +82,15 @@ mod tests {
         assert_eq!(address.to_string(), "02:0a:ff:00:00:01");
         assert!(matches!("03:00:00:00:00:01".parse::<MacAddress>(), Err(ParseMacError::Group(_))));
         assert_eq!("00:00:00:00:00:00".parse::<MacAddress>(), Err(ParseMacError::Zero));
-        for text in ["", "02", "02:00:00:00:00", "02:00:00:00:00:01:02", "2:0:0:0:0:1", "+2:00:00:00:00:01", "02-00-00-00-00-01"] {
+        for text in [
+            "",
+            "02",
+            "02:00:00:00:00",
+            "02:00:00:00:00:01:02",
+            "2:0:0:0:0:1",
+            "+2:00:00:00:00:01",
+            "02-00-00-00-00-01",
+        ] {
             assert!(matches!(text.parse::<MacAddress>(), Err(ParseMacError::Form(_))), "{text}");
         }
     }

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use boot::host_memory::NodeShare;
+use boot::kvm::{Activity, Counters, Counts, DeviceActivity};
 use boot::memory::Segment;
 use boot::units::{Bytes, NodeId, PhysAddr};
 use clap::{CommandFactory, Parser};

@@ -148,15 +148,13 @@ fn interrupts(count: &Interrupts) -> [String; 6] {
 
 /// Why virtual CPUs came out of their guest, and what devices have done.
 fn machine(activity: &Activity, style: Style) -> String {
-    let heading = [
-        "  exits", "port reads", "writes", "register reads", "writes", "signals", "others",
-    ];
+    let heading =
+        ["  exits", "port reads", "writes", "register reads", "writes", "signals", "others"];
     let mut table = Table::with_heading(&heading, |text| style.dim(text));
     for (number, counters) in activity.cpus.iter().enumerate() {
         let Counters { port_reads, port_writes, register_reads, register_writes, signals, others } =
             *counters;
-        let counts =
-            [port_reads, port_writes, register_reads, register_writes, signals, others];
+        let counts = [port_reads, port_writes, register_reads, register_writes, signals, others];
         let counts = counts.iter().map(u64::to_string);
         table.row(std::iter::once(format!("  cpu {number}")).chain(counts));
     }
