@@ -68,6 +68,30 @@ pub trait Device: Send {
         Vec::new()
     }
 
+    /// Finishes what is being worked on: then all that the device is lies in its queues, and in what
+    /// [`Device::save`] tells. Its driver is held meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Device::serve`].
+    fn settle(&mut self, _queues: &mut Queues<'_>) -> Result<(), Spoilt> {
+        Ok(())
+    }
+
+    /// What it is besides its queues and its configuration.
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Makes it what another was, before it is activated.
+    ///
+    /// # Errors
+    ///
+    /// [`Spoilt`] where that makes no sense.
+    fn restore(&mut self, saved: &[u8]) -> Result<(), Spoilt> {
+        if saved.is_empty() { Ok(()) } else { Err(Spoilt) }
+    }
+
     /// Its driver starts over. When this returns nothing touches the guest's memory any more that an earlier
     /// request named.
     fn reset(&mut self) {}

@@ -264,6 +264,14 @@ impl Device for Blk {
         self.reap(queues)
     }
 
+    fn settle(&mut self, queues: &mut Queues<'_>) -> Result<(), Spoilt> {
+        while !self.pending.is_empty() {
+            self.engine.wait();
+            self.reap(queues)?;
+        }
+        Ok(())
+    }
+
     fn reset(&mut self) {
         self.engine.drain();
         self.pending.clear();

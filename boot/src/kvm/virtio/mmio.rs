@@ -20,6 +20,10 @@ use super::{Device, Queues, Spoilt};
 use crate::kvm::devices;
 use crate::memory::PartitionMemory;
 
+mod saved;
+
+pub use saved::{RestoreError, Saved};
+
 /// Bytes of the registers of one device.
 pub const SIZE: u64 = 0x1000;
 /// Where a driver writes the number of a queue that it has put something into.
@@ -183,6 +187,12 @@ impl Registers {
         self.device.features() | EVENT_INDEX | VERSION_1
     }
 
+    /// Whether the features that the driver has chosen are such as it may choose.
+    fn agreed(&self) -> bool {
+        let chosen = self.driver_features;
+        chosen & !self.offered() == 0 && chosen & VERSION_1 != 0
+    }
+
     fn has(&self, bits: u32) -> bool {
         self.status & bits == bits
     }
@@ -319,9 +329,7 @@ impl Registers {
         if next(status::DRIVER, 0) && status & status::ACKNOWLEDGE != 0 {
             status |= status::DRIVER;
         }
-        let chosen = self.driver_features;
-        let agreed = chosen & !self.offered() == 0 && chosen & VERSION_1 != 0;
-        if next(status::FEATURES_OK, status::DRIVER) && agreed {
+        if next(status::FEATURES_OK, status::DRIVER) && self.agreed() {
             status |= status::FEATURES_OK;
         }
         let ready = next(status::DRIVER_OK, status::FEATURES_OK);

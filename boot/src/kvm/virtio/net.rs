@@ -257,6 +257,12 @@ impl Device for Net {
         vec![rx_packets, rx_bytes, tx_packets, tx_bytes, dropped]
     }
 
+    fn settle(&mut self, queues: &mut Queues<'_>) -> Result<(), Spoilt> {
+        // What was taken and not used is as if it had not been taken.
+        queues.untake(RECEIVE, self.receiver.forget())?;
+        queues.untake(TRANSMIT, u16::from(self.waiting.take().is_some()))
+    }
+
     fn reset(&mut self) {
         self.set_offload(0);
         self.receiver = Receiver::default();

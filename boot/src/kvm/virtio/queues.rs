@@ -116,6 +116,17 @@ impl<'a> Queues<'a> {
         Ok(())
     }
 
+    /// Puts the last requests back that were taken: they are the next ones again.
+    ///
+    /// # Errors
+    ///
+    /// [`Spoilt`]
+    pub fn untake(&mut self, queue: u16, count: u16) -> Result<(), Spoilt> {
+        let Some(queue) = self.queues.get_mut(usize::from(queue)) else { return Err(Spoilt) };
+        queue.set_next_avail(queue.next_avail().wrapping_sub(count));
+        Ok(())
+    }
+
     /// Takes all requests of a queue, one after the other. The driver need not tell of those that come
     /// meanwhile. `work` says how many bytes it has written.
     ///

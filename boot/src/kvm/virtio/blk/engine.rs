@@ -96,6 +96,10 @@ pub trait Engine: Send {
     /// Tells of all that has finished: what it is known by, and how many bytes were moved.
     fn finished(&mut self, hear: &mut dyn FnMut(u16, io::Result<u32>));
 
+    /// Waits until something has finished that [`Engine::finished`] has not told of; not at all where nothing is
+    /// worked on.
+    fn wait(&mut self);
+
     /// Can be read when something has finished.
     fn event(&self) -> RawFd;
 

@@ -16,6 +16,8 @@ pub struct Threads {
     event: EventFd,
     /// Requests that were begun and not heard of.
     working: usize,
+    /// What was heard of while it was waited for.
+    heard: Vec<(u16, io::Result<u32>)>,
 }
 
 impl Threads {
@@ -40,7 +42,7 @@ impl Threads {
                 let _ = told.write(1);
             }
         })?;
-        Ok(Self { begin, done, event, working: 0 })
+        Ok(Self { begin, done, event, working: 0, heard: Vec::new() })
     }
 }
 
@@ -58,9 +60,21 @@ impl Engine for Threads {
     fn finished(&mut self, hear: &mut dyn FnMut(u16, io::Result<u32>)) {
         // Read before the queue is looked at: what comes after is told again.
         let _ = self.event.read();
+        for (head, result) in self.heard.drain(..) {
+            hear(head, result);
+        }
         while let Ok((head, result)) = self.done.try_recv() {
             self.working -= 1;
             hear(head, result);
+        }
+    }
+
+    fn wait(&mut self) {
+        if self.working > 0
+            && let Ok(heard) = self.done.recv()
+        {
+            self.working -= 1;
+            self.heard.push(heard);
         }
     }
 
@@ -69,6 +83,7 @@ impl Engine for Threads {
     }
 
     fn drain(&mut self) {
+        self.heard.clear();
         while self.working > 0 && self.done.recv().is_ok() {
             self.working -= 1;
         }

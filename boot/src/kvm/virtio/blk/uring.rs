@@ -94,14 +94,21 @@ impl Engine for Uring {
         self.event.as_raw_fd()
     }
 
+    fn wait(&mut self) {
+        if self.working.is_empty() {
+            return;
+        }
+        // Nothing may go on with a guest's memory: there is no other way than to wait.
+        if let Err(error) = self.ring.submit_and_wait(1)
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            std::process::abort();
+        }
+    }
+
     fn drain(&mut self) {
         while !self.working.is_empty() {
-            // Nothing may go on with a guest's memory: there is no other way than to wait.
-            if let Err(error) = self.ring.submit_and_wait(1)
-                && error.kind() != io::ErrorKind::Interrupted
-            {
-                std::process::abort();
-            }
+            self.wait();
             self.finished(&mut |_, _| ());
         }
     }

@@ -9,13 +9,13 @@ use crate::kvm::virtio::rng::Rng;
 
 const MEBIBYTE: usize = 1 << 20;
 
-struct Bench {
-    mmio: Mmio,
-    memory: PartitionMemory,
-    interrupts: Arc<AtomicU32>,
+pub(super) struct Bench {
+    pub mmio: Mmio,
+    pub memory: PartitionMemory,
+    pub interrupts: Arc<AtomicU32>,
 }
 
-fn bench() -> Bench {
+pub(super) fn bench() -> Bench {
     let memory = PartitionMemory::from_ranges(&[(GuestAddress(0), MEBIBYTE)]).unwrap();
     let interrupts = Arc::new(AtomicU32::new(0));
     let heard = interrupts.clone();
@@ -31,17 +31,17 @@ fn bench() -> Bench {
 }
 
 impl Bench {
-    fn read(&mut self, offset: u64) -> u32 {
+    pub fn read(&mut self, offset: u64) -> u32 {
         let mut data = [0xff; 4];
         self.mmio.read(offset, &mut data);
         u32::from_le_bytes(data)
     }
 
-    fn write(&mut self, offset: u64, value: u32) {
+    pub fn write(&mut self, offset: u64, value: u32) {
         self.mmio.write(offset, &value.to_le_bytes());
     }
 
-    fn agree(&mut self) {
+    pub fn agree(&mut self) {
         self.write(register::STATUS, status::ACKNOWLEDGE);
         self.write(register::STATUS, status::ACKNOWLEDGE | status::DRIVER);
         self.write(register::DRIVER_FEATURES_SELECT, 1);
@@ -51,7 +51,7 @@ impl Bench {
         assert_eq!(self.read(register::STATUS), status);
     }
 
-    fn set_up(&mut self, queue: &MockSplitQueue<'_, PartitionMemory>) {
+    pub fn set_up(&mut self, queue: &MockSplitQueue<'_, PartitionMemory>) {
         self.write(register::QUEUE_SELECT, 0);
         self.write(register::QUEUE_SIZE, 16);
         self.write(register::DESCRIPTORS_LOW, queue.desc_table_addr().0 as u32);
@@ -60,14 +60,14 @@ impl Bench {
         self.write(register::QUEUE_READY, 1);
     }
 
-    fn ready(&mut self) {
+    pub fn ready(&mut self) {
         let all = status::ACKNOWLEDGE | status::DRIVER | status::FEATURES_OK | status::DRIVER_OK;
         self.write(register::STATUS, all);
     }
 }
 
 /// One request for 32 bytes at 0x8000.
-fn ask(queue: &MockSplitQueue<'_, PartitionMemory>) {
+pub(super) fn ask(queue: &MockSplitQueue<'_, PartitionMemory>) {
     let write = virtio_bindings::virtio_ring::VRING_DESC_F_WRITE as u16;
     let descriptor = virtio_queue::desc::split::Descriptor::new(0x8000, 32, write, 0);
     queue.build_desc_chain(&[descriptor.into()]).unwrap();

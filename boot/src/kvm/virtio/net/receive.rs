@@ -115,6 +115,13 @@ impl Receiver {
         usize::try_from(read).map_err(|_| io::Error::last_os_error())
     }
 
+    /// Forgets the buffers, and returns how many they were.
+    pub fn forget(&mut self) -> u16 {
+        let count = self.buffers.len() as u16;
+        *self = Self::new(self.largest, self.merged);
+        count
+    }
+
     /// Hands a packet of `length` bytes over that was read.
     ///
     /// # Errors

@@ -173,6 +173,28 @@ fn what_is_no_packet_is_handed_back() {
 }
 
 #[test]
+fn what_it_has_taken_is_taken_again_by_another() {
+    let mut bench = bench(feature::MERGED_BUFFERS);
+    bench.make_room(3, 1000);
+    bench.driver.write(GOING, &packet(1400, 3));
+    while bench.net.waiting.is_none() {
+        bench.transmit(&[(GOING, 1412, false)]);
+    }
+    bench.driver.done(1);
+    bench.net.settle(&mut bench.driver.queues()).unwrap();
+    let (tap, wire) = UnixDatagram::pair().unwrap();
+    tap.set_nonblocking(true).unwrap();
+    bench.net = Net::new(File::from(OwnedFd::from(tap)), MAC, 1500);
+    bench.wire = wire;
+    bench.net.activate(feature::MERGED_BUFFERS);
+    bench.net.serve(1, &mut bench.driver.queues()).unwrap();
+    assert_eq!(bench.driver.done(1).len(), 1);
+    assert_eq!(bench.heard(), Some(packet(1400, 3)));
+    bench.arrive(&packet(60, 1));
+    assert_eq!(bench.driver.done(0), [(0, 72)], "the first of the buffers");
+}
+
+#[test]
 fn a_reset_forgets_buffers_and_packets() {
     let mut bench = bench(feature::MERGED_BUFFERS);
     bench.make_room(1, 1000);
