@@ -40,7 +40,7 @@ setup:
 .PHONY: programs
 programs: setup
 	$(STATIC) cargo build --quiet --release --target $(TARGET) -p partitiond
-	$(STATIC) cargo build --quiet --profile guest --target $(TARGET) -p guest-init -p rig --bins
+	$(STATIC) cargo build --quiet --profile guest --target $(TARGET) -p guest-init -p rig -p attacker --bins
 
 .PHONY: demo
 demo: programs

@@ -15,6 +15,8 @@ pub struct Programs {
     pub guest_init: PathBuf,
     /// PID 1 of rigs.
     pub rig_agent: PathBuf,
+    /// A program that attacks the process of its virtual machine.
+    pub attacker: PathBuf,
     /// The loads that profiles are measured with; `make bench-profiles` builds them.
     pub load: PathBuf,
 }
@@ -43,6 +45,7 @@ impl Programs {
             partitiond: built.join("release/partitiond"),
             guest_init: built.join("guest/guest-init"),
             rig_agent: built.join("guest/rig-agent"),
+            attacker: built.join("guest/attacker"),
             load: built.join("guest/load"),
         }
     }

@@ -52,7 +52,7 @@ pub fn steer(before: &BTreeMap<u32, String>, new: Option<&str>, quiet: &CpuSet) 
             continue;
         }
         let moved = fs::write(path(*number), &wanted);
-        if moved.is_err() && arrives_at(*number, now, quiet) {
+        if moved.is_err() && is_used(*number) && arrives_at(*number, now, quiet) {
             steered.stay.push(*number);
         }
     }
@@ -61,6 +61,12 @@ pub fn steer(before: &BTreeMap<u32, String>, new: Option<&str>, quiet: &CpuSet) 
         let _: io::Result<()> = fs::write(NEW, mask);
     }
     steered
+}
+
+/// Whether any device's driver waits for an interrupt (Documentation/ABI/testing/sysfs-kernel-irq).
+fn is_used(number: u32) -> bool {
+    let actions = fs::read_to_string(format!("/sys/kernel/irq/{number}/actions"));
+    actions.is_ok_and(|actions| !actions.trim().is_empty())
 }
 
 /// Whether an interrupt that cannot be moved can arrive at one of these. Of those that go to one CPU at a time,
