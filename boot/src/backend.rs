@@ -53,6 +53,17 @@ pub enum Failure {
     Kvm(#[from] kvm::Failure),
 }
 
+/// Why no snapshot of a partition can be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotFailure {
+    /// nothing holds its CPUs
+    #[error("a bare partition cannot be held: nothing is between its kernel and its CPUs")]
+    Bare,
+    /// see [`Spec::Kvm`]
+    #[error(transparent)]
+    Kvm(#[from] kvm::SnapshotError),
+}
+
 /// What a partition's kernel asks of its machine. Its CPUs wait then, or halt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
@@ -154,6 +165,11 @@ impl Spec {
         }
     }
 
+    /// Whether it goes on from a snapshot.
+    pub fn is_restored(&self) -> bool {
+        matches!(self, Self::Kvm(spec) if spec.snapshot.is_some())
+    }
+
     /// As a bare one, where it is.
     pub fn bare(&self) -> Option<&bare::Spec> {
         match self {
@@ -237,6 +253,18 @@ impl Instance {
         match self {
             Self::Bare(_) => None,
             Self::Kvm(instance) => instance.activity().ok(),
+        }
+    }
+
+    /// Holds it, writes all that it is into a new folder, and lets it go on, or ends its process.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotFailure`]; it goes on then, and nothing is left behind.
+    pub fn snapshot(&self, path: &Path, stop: bool) -> Result<(), SnapshotFailure> {
+        match self {
+            Self::Bare(_) => Err(SnapshotFailure::Bare),
+            Self::Kvm(instance) => Ok(instance.snapshot(path, stop, &mut |_| ())?),
         }
     }
 

@@ -33,6 +33,7 @@ fn case(cpus: u32) -> (Machine, Cluster) {
         hang_after: partitiond::cluster::default_hang_after(),
         disks: Vec::new(),
         taps: Vec::new(),
+        snapshot: None,
     };
     let partitions = (0..cpus / 4).map(|at| (format!("p{at:04}"), partition(at))).collect();
     (machine, Cluster { partitions, ..Cluster::default() })

@@ -153,6 +153,18 @@ pub enum Progress {
     },
 }
 
+/// A snapshot of a partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SnapshotRequest {
+    /// The folder that it is written to; absolute, and not there yet.
+    pub path: std::path::PathBuf,
+    /// Whether the partition ends then, without having gone on: what it has written to disks is as the snapshot
+    /// knows it.
+    #[serde(default)]
+    pub stop: bool,
+}
+
 /// Something that went wrong.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]

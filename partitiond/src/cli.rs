@@ -25,6 +25,7 @@ mod render;
 mod rig;
 mod serve;
 mod session;
+mod snapshot;
 mod stdio;
 mod table;
 mod terminal;
@@ -101,6 +102,7 @@ fn dispatch(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Console { name, lines } => console::run(context, &name, lines),
         Command::Exec(options) => exec::run(context, options),
         Command::Wait(options) => wait::run(context, &options),
+        Command::Snapshot(options) => snapshot::run(context, options),
         Command::Doctor { machine } => doctor::doctor(context, machine.as_deref()),
         Command::Inventory { save } => doctor::inventory(context, save.as_deref()),
         Command::Image(command) => image::run(context, command),

@@ -29,7 +29,7 @@ use transaction::engine::Report;
 
 use crate::api::{
     DownRequest, Event, FRAMES, LogEntry, MachineReport, PartitionStatus, PlanAnswer, Progress,
-    StoredImage, UpRequest, Version,
+    SnapshotRequest, StoredImage, UpRequest, Version,
 };
 use crate::tuning::Errand;
 use body::Payload;
@@ -125,6 +125,16 @@ impl Client {
     /// See [`Client::version`].
     pub fn down(&self, request: &DownRequest) -> Result<Lines<'_, Progress>, ClientError> {
         self.stream(Method::POST, "/v1/down", json(request)?)
+    }
+
+    /// Writes all that a partition is into a new folder on the supervisor's machine.
+    ///
+    /// # Errors
+    ///
+    /// See [`Client::version`].
+    pub fn snapshot(&self, name: &str, request: &SnapshotRequest) -> Result<(), ClientError> {
+        let path = format!("/v1/partitions/{}/snapshot", segment(name));
+        self.runtime.block_on(self.open(Method::POST, &path, json(request)?, None)).map(drop)
     }
 
     /// All partitions.

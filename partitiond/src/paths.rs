@@ -127,6 +127,11 @@ impl PartitionDir {
         self.0.join("machine.status")
     }
 
+    /// Where the process of a virtual machine is asked while it runs.
+    pub fn machine_control(&self) -> PathBuf {
+        self.0.join("machine.sock")
+    }
+
     /// Held by the one keeper; holds its process id.
     pub fn lock(&self) -> PathBuf {
         self.0.join("keeper.pid")

@@ -62,6 +62,9 @@ pub struct Spec {
     /// Its disks.
     #[serde(default)]
     pub disks: Vec<Disk>,
+    /// The snapshot that it goes on from.
+    #[serde(default)]
+    pub snapshot: Option<String>,
     /// Its network devices.
     #[serde(default)]
     pub taps: Vec<Tap>,
@@ -114,6 +117,7 @@ pub fn desired(
             hang_after: partition.hang_after,
             disks: partition.disks.clone(),
             taps: partition.taps.clone(),
+            snapshot: partition.snapshot.clone(),
         };
         Some((name.clone(), spec))
     };

@@ -11,6 +11,7 @@ mod planned;
 mod policy;
 mod release;
 mod routes;
+mod snapshot;
 mod start;
 mod tuning;
 mod up;

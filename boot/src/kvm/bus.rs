@@ -1,9 +1,9 @@
 //! Which device answers at a port or an address of registers.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::devices::Device;
+use super::devices::{Device, Senseless};
 
 /// Devices by where they are. Ports and addresses have a bus each.
 #[derive(Default)]
@@ -14,6 +14,13 @@ pub struct Bus {
 struct Place {
     length: u64,
     device: Mutex<Box<dyn Device>>,
+}
+
+impl Place {
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Device>> {
+        // A device that panicked is a process that ended.
+        self.device.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// There is something already.
@@ -53,12 +60,29 @@ impl Bus {
         self.at(address, data.len(), |device, offset| device.write(offset, data));
     }
 
+    /// What its devices are, by where they are.
+    pub fn save(&self) -> Vec<(u64, Vec<u8>)> {
+        self.devices.iter().map(|(start, place)| (*start, place.lock().save())).collect()
+    }
+
+    /// Makes its devices what others were.
+    ///
+    /// # Errors
+    ///
+    /// [`Senseless`], also where others were there.
+    pub fn restore(&self, saved: &[(u64, Vec<u8>)]) -> Result<(), Senseless> {
+        if !saved.iter().map(|(start, _)| start).eq(self.devices.keys()) {
+            return Err(Senseless);
+        }
+        let each = self.devices.values().zip(saved);
+        each.into_iter().try_for_each(|(place, (_, saved))| place.lock().restore(saved))
+    }
+
     fn at(&self, address: u64, width: usize, work: impl FnOnce(&mut dyn Device, u64)) {
         let Some((start, place)) = self.devices.range(..=address).next_back() else { return };
         let offset = address - start;
         if offset.checked_add(width as u64).is_some_and(|end| end <= place.length) {
-            // A device that panicked is a process that ended.
-            work(&mut **place.device.lock().unwrap_or_else(PoisonError::into_inner), offset);
+            work(&mut **place.lock(), offset);
         }
     }
 }

@@ -73,13 +73,40 @@ pub fn is_empty(path: &Path) -> bool {
     processes(path).is_ok_and(|processes| processes.is_empty())
 }
 
+/// Ends all that runs in it, and returns when it has ended. It is no error where it is gone.
+///
+/// # Errors
+///
+/// [`CgroupError`] where something does not end.
+pub fn end(path: &Path) -> Result<(), CgroupError> {
+    until(path, || true)
+}
+
 /// Ends all that runs in it and takes it away, and the one that it is in after the last. It is no error where
 /// it is gone.
 ///
 /// # Errors
 ///
-/// [`CgroupError`] where something does not end.
+/// As [`end`].
 pub fn remove(path: &Path) -> Result<(), CgroupError> {
+    let mut result = Ok(());
+    until(path, || match fs::remove_dir(path) {
+        // A process that has ended but was not waited for is not listed any more, and still there.
+        Err(error) if error.raw_os_error() == Some(libc::EBUSY) => false,
+        Err(error) if !gone(&error) => {
+            result = Err(failed(path, "removed")(error));
+            true
+        }
+        _ => true,
+    })?;
+    result?;
+    // Others may be in there.
+    let _ = path.parent().map(fs::remove_dir);
+    Ok(())
+}
+
+/// Ends all that runs in it, until nothing does and `done` says so.
+fn until(path: &Path, mut done: impl FnMut() -> bool) -> Result<(), CgroupError> {
     let deadline = Instant::now() + ENDING;
     loop {
         let processes = match processes(path) {
@@ -92,22 +119,14 @@ pub fn remove(path: &Path) -> Result<(), CgroupError> {
                 Err(error) => return Err(failed(path, "ended")(error.into())),
             }
         }
-        if processes.is_empty() {
-            match fs::remove_dir(path) {
-                // A process that has ended but was not waited for is not listed any more, and still there.
-                Err(error) if error.raw_os_error() == Some(libc::EBUSY) => {}
-                Err(error) if !gone(&error) => return Err(failed(path, "removed")(error)),
-                _ => break,
-            }
+        if processes.is_empty() && done() {
+            return Ok(());
         }
         if Instant::now() >= deadline {
             return Err(CgroupError::Remains { path: path.to_owned() });
         }
         std::thread::sleep(Duration::from_millis(1));
     }
-    // Others may be in there.
-    let _ = path.parent().map(fs::remove_dir);
-    Ok(())
 }
 
 fn processes(path: &Path) -> io::Result<Vec<i32>> {

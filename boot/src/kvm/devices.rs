@@ -7,6 +7,11 @@ pub mod power;
 pub mod rtc;
 pub mod serial;
 
+/// What was saved of a device makes no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what was saved of a device makes no sense")]
+pub struct Senseless;
+
 /// Registers that a guest reads and writes.
 pub trait Device: Send {
     /// Reads at `offset`; `data` holds all ones, which is what a width reads that the device does not have.
@@ -14,4 +19,18 @@ pub trait Device: Send {
 
     /// Writes at `offset`; a width that the device does not have is ignored.
     fn write(&mut self, offset: u64, data: &[u8]);
+
+    /// What it is, for another to be; nothing where that is saved elsewhere.
+    fn save(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// Makes it what another was.
+    ///
+    /// # Errors
+    ///
+    /// [`Senseless`]; it is as it was then.
+    fn restore(&mut self, saved: &[u8]) -> Result<(), Senseless> {
+        if saved.is_empty() { Ok(()) } else { Err(Senseless) }
+    }
 }

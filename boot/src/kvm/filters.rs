@@ -4,6 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
+use kvm_bindings::{
+    kvm_clock_data, kvm_debugregs, kvm_irqchip, kvm_lapic_state, kvm_mp_state, kvm_msrs, kvm_regs,
+    kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
+};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen as Length, SeccompCmpOp as Compare,
     SeccompCondition, SeccompFilter, SeccompRule, TargetArch,
@@ -48,6 +52,8 @@ pub enum Thread {
     Cpu,
     /// It serves devices.
     Devices,
+    /// It answers what the machine is asked while it runs, and saves it.
+    Control,
 }
 
 /// Why there is no filter.
@@ -112,6 +118,29 @@ const DEVICES: &[i64] = &[
 /// Requests of ioctl(2): `KVM_RUN`, and `KVM_GET_REGS` for a last word
 /// (include/uapi/linux/kvm.h).
 const CPU_REQUESTS: &[u64] = &[0xae80, 0x8090_ae81];
+/// Requests that read what a machine is (include/uapi/linux/kvm.h).
+const SAVE_REQUESTS: &[u64] = &[
+    reads::<kvm_mp_state>(0x98),
+    reads::<kvm_regs>(0x81),
+    reads::<kvm_sregs>(0x83),
+    reads::<kvm_xsave>(0xa4),
+    reads::<kvm_xcrs>(0xa6),
+    reads::<kvm_debugregs>(0xa1),
+    reads::<kvm_lapic_state>(0x8e),
+    reads::<kvm_vcpu_events>(0x9f),
+    reads::<kvm_clock_data>(0x7c),
+    // Of a list, and of a numbered one: they are written to as well.
+    WRITES | reads::<kvm_msrs>(0x88),
+    WRITES | reads::<kvm_irqchip>(0x62),
+    // KVM_GET_TSC_KHZ has no argument.
+    0xaea3,
+];
+const WRITES: u64 = 1 << 30;
+
+/// The number of a request of KVM's that returns a `T` (include/uapi/asm-generic/ioctl.h).
+const fn reads<T>(number: u64) -> u64 {
+    2 << 30 | (size_of::<T>() as u64) << 16 | 0xae << 8 | number
+}
 /// `TUNSETOFFLOAD` (include/uapi/linux/if_tun.h), and `FIONBIO`.
 const DEVICE_REQUESTS: &[u64] = &[0x4004_54d0, 0x5421];
 
@@ -146,6 +175,11 @@ fn program(thread: Thread, mode: Mode) -> Result<BpfProgram, FilterError> {
         }
         Thread::Cpu => &[CPU_REQUESTS, DEVICE_REQUESTS][..],
         Thread::Devices => &[DEVICE_REQUESTS][..],
+        Thread::Control => {
+            // The signal that brings CPUs out of their guests.
+            rules.extend(plain(&[libc::SYS_tgkill]));
+            &[SAVE_REQUESTS, DEVICE_REQUESTS][..]
+        }
     };
     if thread != Thread::Main {
         rules.extend(plain(DEVICES));
@@ -192,7 +226,7 @@ mod tests {
 
     #[test]
     fn threads_open_nothing_and_start_nothing() {
-        for thread in [Thread::Main, Thread::Cpu, Thread::Devices] {
+        for thread in [Thread::Main, Thread::Cpu, Thread::Devices, Thread::Control] {
             let refused = filtered(thread, || {
                 let path = c"/etc/passwd".as_ptr();
                 let map = |protection| {

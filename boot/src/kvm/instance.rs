@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,9 @@ use std::time::Duration;
 use protocol::mailbox::{BootClock, Mailbox};
 use vm_memory::{Bytes as _, GuestAddress};
 
+use super::control::Held;
 use super::message::{self, Description, Descriptors, Device};
+use super::snapshot::{self, Snapshot, SnapshotError};
 use super::spec::{Failure, Record, Spec, StartError, Step};
 use super::status::{self, Activity, DeviceActivity, State, StatusError};
 use super::virtio::{blk, net};
@@ -55,43 +57,57 @@ impl Instance {
             move |source: StartError| Failure { step, source }
         };
         // What cannot be loaded is found out before anything is taken.
-        let contents = Contents::open(&spec.kernel, &spec.initramfs)
-            .map_err(|error| Failure { step: Step::Load, source: error.into() })?;
+        let source = Source::open(&spec).map_err(|source| Failure { step: Step::Load, source })?;
         let failed = at(Step::Devices);
         let (devices, disks) = open_devices(&spec).map_err(failed)?;
+        if let Source::Snapshot(snapshot) = &source {
+            let failed = at(Step::Devices);
+            let checked = snapshot.check(spec.topology, spec.size(), &devices);
+            checked.map_err(|error| failed(error.into()))?;
+        }
 
         let failed = at(Step::Memory);
         let (file, memory) = allocate(&spec).map_err(failed)?;
 
-        let failed = at(Step::Load);
-        let loaded = contents
-            .load(&memory, &address_space::segments(spec.size()))
-            .map_err(|error| failed(error.into()))?;
-
-        let failed = at(Step::Tables);
-        let tables = write_tables(&spec, &memory, &loaded, devices.len()).map_err(failed)?;
+        let (machine, entry, state) = match source {
+            Source::Contents(contents) => {
+                let failed = at(Step::Load);
+                let loaded = contents
+                    .load(&memory, &address_space::segments(spec.size()))
+                    .map_err(|error| failed(error.into()))?;
+                let failed = at(Step::Tables);
+                let line = write_tables(&spec, &memory, &loaded, devices.len()).map_err(failed)?;
+                let entry = loaded.entry;
+                (machine_of(&spec, loaded, line, devices), entry, None)
+            }
+            Source::Snapshot(snapshot) => {
+                let failed = at(Step::Restore);
+                snapshot.load(&memory).map_err(|error| failed(error.into()))?;
+                let state = snapshot.state().try_clone();
+                let state = state.map_err(|error| failed(StartError::Process(error)))?;
+                let machine = snapshot::Machine { devices, ..snapshot.machine };
+                (machine, PhysAddr(0), Some(state))
+            }
+        };
 
         let failed = at(Step::StartMachine);
         let description = Description {
             cpus: spec.cpus.clone(),
             topology: spec.topology,
             memory: spec.size(),
-            entry: loaded.entry,
-            page_tables: loaded.layout.page_tables(),
-            boot_params: loaded.layout.boot_params(),
+            entry,
+            page_tables: machine.layout.page_tables(),
+            boot_params: machine.layout.boot_params(),
             user: spec.user,
             filter: spec.filter,
-            devices,
+            restored: state.is_some(),
+            devices: machine.devices.clone(),
         };
-        let (child, status) = start_machine(&spec, &file, &description, &disks).map_err(failed)?;
+        let (child, status) =
+            start_machine(&spec, &file, &description, state.as_ref(), &disks).map_err(failed)?;
 
-        let record = Record {
-            spec,
-            layout: loaded.layout,
-            linked_at: loaded.linked_at,
-            log: loaded.anchor.ok(),
-            command_line: tables,
-        };
+        let snapshot::Machine { devices, layout, linked_at, log, command_line, .. } = machine;
+        let record = Record { spec, devices, layout, linked_at, log, command_line };
         let log = kernel_log(&record);
         Ok(Self { record, memory, log, status, child: Some(child) })
     }
@@ -120,12 +136,15 @@ impl Instance {
     pub fn reclaim(spec: &Spec) -> Result<(), StartError> {
         cgroup::remove(&spec.cgroup)?;
         HugetlbFile::remove(&spec.memory_file)?;
-        match fs::remove_file(&spec.status) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(in_status(&spec.status)(error))
+        for path in [&spec.status, &spec.control] {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(in_status(path)(error));
+                }
+                _ => {}
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     /// What must be remembered to find this partition again.
@@ -192,6 +211,39 @@ impl Instance {
         Ok(Activity { cpus: status::counters(&self.status, cpus)?, devices })
     }
 
+    /// Holds it, writes all that it is into a new folder, and lets it go on, or with `stop` ends its process before
+    /// it can. Bytes of memory that are behind are told
+    /// to `progress`.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`]; it goes on then, and nothing is left behind.
+    pub fn snapshot(
+        &self,
+        path: &Path,
+        stop: bool,
+        progress: &mut dyn FnMut(Bytes),
+    ) -> Result<(), SnapshotError> {
+        let Record { spec, devices, layout, linked_at, log, command_line } = &self.record;
+        let machine = snapshot::Machine {
+            topology: spec.topology,
+            memory: spec.size(),
+            devices: devices.clone(),
+            layout: layout.clone(),
+            linked_at: *linked_at,
+            log: log.clone(),
+            command_line: command_line.clone(),
+        };
+        let mut held = Held::new(&spec.control).map_err(SnapshotError::Machine)?;
+        let state = held.state().map_err(SnapshotError::Machine)?;
+        snapshot::write(path, &machine, &state, &self.memory, progress)?;
+        match stop {
+            false => held.go_on().map_err(SnapshotError::Machine),
+            // It is held until it has ended.
+            true => cgroup::end(&spec.cgroup).map_err(SnapshotError::End),
+        }
+    }
+
     /// The records of the kernel's log from number `from` on.
     ///
     /// # Errors
@@ -200,6 +252,40 @@ impl Instance {
     /// know how to read.
     pub fn kernel_log(&self, from: u64) -> Result<Vec<crate::kernel_log::Record>, LogError> {
         self.log.as_ref().map_or(Ok(Vec::new()), |log| log.read(&self.memory, from))
+    }
+}
+
+/// What a machine's memory is filled with.
+enum Source {
+    /// Kernel and initramfs.
+    Contents(Contents),
+    /// What another was.
+    Snapshot(Box<Snapshot>),
+}
+
+impl Source {
+    fn open(spec: &Spec) -> Result<Self, StartError> {
+        Ok(match &spec.snapshot {
+            None => Self::Contents(Contents::open(&spec.kernel, &spec.initramfs)?),
+            Some(path) => Self::Snapshot(Box::new(Snapshot::open(path)?)),
+        })
+    }
+}
+
+fn machine_of(
+    spec: &Spec,
+    loaded: Loaded,
+    command_line: String,
+    devices: Vec<Device>,
+) -> snapshot::Machine {
+    snapshot::Machine {
+        topology: spec.topology,
+        memory: spec.size(),
+        devices,
+        layout: loaded.layout,
+        linked_at: loaded.linked_at,
+        log: loaded.anchor.ok(),
+        command_line,
     }
 }
 
@@ -281,6 +367,7 @@ fn start_machine(
     spec: &Spec,
     memory: &File,
     description: &Description,
+    state: Option<&File>,
     disks: &[File],
 ) -> Result<(Child, File), StartError> {
     let kvm = File::options().read(true).write(true).open("/dev/kvm").map_err(StartError::Kvm)?;
@@ -290,6 +377,7 @@ fn start_machine(
     let status = options.open(path).map_err(in_status(path))?;
     status::prepare(&status, spec.cpus.len(), description.devices.len())
         .map_err(in_status(path))?;
+    let control = listen(&spec.control).map_err(in_control(&spec.control))?;
     cgroup::create(&spec.cgroup)?;
 
     let (ours, theirs) = UnixStream::pair().map_err(StartError::Process)?;
@@ -307,6 +395,8 @@ fn start_machine(
         kvm: kvm.as_fd(),
         memory: memory.as_fd(),
         status: status.as_fd(),
+        control: control.as_fd(),
+        state: state.map(File::as_fd),
         devices: disks.iter().map(File::as_fd).collect(),
     };
     ours.set_read_timeout(Some(PATIENCE)).map_err(StartError::Process)?;
@@ -318,6 +408,18 @@ fn start_machine(
 fn kernel_log(record: &Record) -> Option<KernelLog> {
     let anchor = record.log.clone()?;
     Some(KernelLog::new(anchor, record.linked_at, record.layout.kernel.start))
+}
+
+/// A socket in the place of whatever was left there.
+fn listen(path: &Path) -> io::Result<UnixListener> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => UnixListener::bind(path),
+    }
+}
+
+fn in_control(path: &Path) -> impl Fn(io::Error) -> StartError {
+    move |source| StartError::Control { path: path.to_owned(), source }
 }
 
 fn in_status(path: &Path) -> impl Fn(io::Error) -> StartError {

@@ -57,6 +57,8 @@ pub struct Machine {
     pub devices: Vec<Mmio>,
     /// Its memory, as its guest addresses it.
     pub memory: PartitionMemory,
+    /// Registers of its CPUs that are saved.
+    pub saved_registers: Vec<u32>,
     /// Interrupts reach the CPUs for as long as it is there.
     pub vm: VmFd,
 }
@@ -92,8 +94,8 @@ impl Machine {
             registers.insert(start.0, size.0, Box::new(mmio.clone()))?;
             devices.push(mmio);
         }
-        let Vm { fd, cpus, memory } = vm;
-        Ok(Self { cpus, ports, registers, service, devices, memory, vm: fd })
+        let Vm { fd, cpus, memory, saved_registers } = vm;
+        Ok(Self { cpus, ports, registers, service, devices, memory, saved_registers, vm: fd })
     }
 }
 
@@ -118,7 +120,8 @@ fn ports(vm: &Vm, tell: &Sender<State>) -> Result<Bus, MachineError> {
     at(rtc::PORTS, rtc::COUNT, Box::new(rtc::Clock::new(SystemTime::now)))?;
     let port = serial::Port::new(vm.interrupt(serial::INTERRUPT)?, |line: &[u8]| {
         eprintln!("serial: {}", String::from_utf8_lossy(line).trim_end());
-    });
+    })
+    .map_err(|error| MachineError::Device("the serial port", error))?;
     at(serial::PORTS, serial::COUNT, Box::new(port))?;
     Ok(ports)
 }

@@ -34,6 +34,8 @@ pub struct Description {
     pub user: u32,
     /// What happens to a thread that does what it is not for.
     pub filter: Mode,
+    /// Whether it goes on where another was held; what that was comes with it.
+    pub restored: bool,
     /// Its devices, in the order of their places.
     pub devices: Vec<Device>,
 }
@@ -65,6 +67,20 @@ pub enum Device {
     },
 }
 
+impl std::fmt::Display for Device {
+    /// What its guest would miss if it were otherwise.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Rng => f.write_str("rng"),
+            Self::Disk { name, size, block, read_only, .. } => {
+                let how = if *read_only { "read-only" } else { "written" };
+                write!(f, "disk {name} ({size}, {how}, in units of {block})")
+            }
+            Self::Net { mtu, .. } => write!(f, "network (MTU {mtu})"),
+        }
+    }
+}
+
 /// The descriptors that come with a [`Description`], in this order.
 #[derive(Debug)]
 pub struct Descriptors<T> {
@@ -74,6 +90,10 @@ pub struct Descriptors<T> {
     pub memory: T,
     /// The file where it tells how it is.
     pub status: T,
+    /// The socket where it is asked while it runs; it listens already.
+    pub control: T,
+    /// What another machine was, where this one goes on.
+    pub state: Option<T>,
     /// Those of its devices that have one, in their order.
     pub devices: Vec<T>,
 }
@@ -95,8 +115,9 @@ pub fn send(
     with: &Descriptors<BorrowedFd<'_>>,
 ) -> io::Result<()> {
     let text = serde_json::to_vec(description)?;
-    let first = [&with.kvm, &with.memory, &with.status];
-    let numbers: Vec<_> = first.into_iter().chain(&with.devices).map(|fd| fd.as_raw_fd()).collect();
+    let first = [&with.kvm, &with.memory, &with.status, &with.control];
+    let all = first.into_iter().chain(&with.state).chain(&with.devices);
+    let numbers: Vec<_> = all.map(|fd| fd.as_raw_fd()).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
     let pieces = [IoSlice::new(&text)];
     let sent = sendmsg::<()>(to.as_raw_fd(), &pieces, &rights, MsgFlags::MSG_NOSIGNAL, None)?;
@@ -126,12 +147,13 @@ pub fn receive(from: &UnixStream) -> io::Result<(Description, Descriptors<OwnedF
     let length = message.bytes;
     text.truncate(length);
     from.take(LONGEST).read_to_end(&mut text)?;
-    let description = serde_json::from_slice(&text)?;
+    let description: Description = serde_json::from_slice(&text)?;
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or_else(|| invalid("a descriptor did not come"));
-    let (kvm, memory, status) = (next()?, next()?, next()?);
+    let (kvm, memory, status, control) = (next()?, next()?, next()?, next()?);
+    let state = if description.restored { Some(next()?) } else { None };
     let devices = descriptors.collect();
-    Ok((description, Descriptors { kvm, memory, status, devices }))
+    Ok((description, Descriptors { kvm, memory, status, control, state, devices }))
 }
 
 /// Answers whether the virtual machine runs, and hangs up.
@@ -178,6 +200,7 @@ mod tests {
             boot_params: PhysAddr(2),
             user: 1,
             filter: Mode::Log,
+            restored: true,
             devices: vec![Device::Rng],
         }
     }
@@ -187,7 +210,14 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let file = File::open("/proc/self/exe").unwrap();
         let fd = file.as_fd();
-        let with = Descriptors { kvm: fd, memory: fd, status: fd, devices: vec![fd; 17] };
+        let with = Descriptors {
+            kvm: fd,
+            memory: fd,
+            status: fd,
+            control: fd,
+            state: Some(fd),
+            devices: vec![fd; 17],
+        };
         send(&ours, &description(), &with).unwrap();
         let (heard, descriptors) = receive(&theirs).unwrap();
         assert_eq!(heard, description());

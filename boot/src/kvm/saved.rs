@@ -8,6 +8,11 @@ use kvm_bindings::{
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 use serde::{Deserialize, Serialize};
 
+use super::bus::Bus;
+use super::devices::Senseless;
+use super::vcpu::Vcpu;
+use super::virtio::mmio::{self, Mmio, RestoreError};
+
 /// A virtual CPU.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct CpuState {
@@ -34,6 +39,19 @@ pub struct SharedState {
     clock: kvm_clock_data,
 }
 
+/// A whole machine, besides its memory.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct MachineState {
+    /// Its CPUs, in their order.
+    pub cpus: Vec<CpuState>,
+    /// What they share.
+    pub shared: SharedState,
+    /// Devices at ports, by where they are.
+    pub ports: Vec<(u64, Vec<u8>)>,
+    /// Virtio devices, in the order of their places.
+    pub devices: Vec<mmio::Saved>,
+}
+
 /// Why it cannot be saved or given.
 #[derive(Debug, thiserror::Error)]
 pub enum SaveError {
@@ -51,9 +69,25 @@ pub enum SaveError {
     /// a register
     #[error("KVM does not take register {0:#x} of a saved CPU")]
     Register(u32),
+    /// it cannot be written down
+    #[error("what it is cannot be written down: {0}")]
+    Encode(String),
+    /// a device at a port
+    #[error(transparent)]
+    Ports(#[from] Senseless),
+    /// a virtio device
+    #[error("device {number}: {source}")]
+    Device {
+        /// Its place.
+        number: usize,
+        /// What is wrong.
+        source: RestoreError,
+    },
     /// another number of them
-    #[error("{saved} CPUs were saved, and there are {here}")]
+    #[error("{saved} {what} were saved, and there are {here}")]
     Count {
+        /// Of what.
+        what: &'static str,
         /// How many were saved.
         saved: usize,
         /// How many there are.
@@ -209,5 +243,38 @@ impl SharedState {
             fd.set_irqchip(chip).map_err(refused("KVM_SET_IRQCHIP"))?;
         }
         fd.set_clock(&self.clock).map_err(refused("KVM_SET_CLOCK"))
+    }
+}
+
+impl MachineState {
+    /// Gives it to a machine whose CPUs have not run.
+    ///
+    /// # Errors
+    ///
+    /// [`SaveError`]; the machine is of no use then.
+    pub fn restore(
+        &self,
+        cpus: &[Vcpu],
+        shared: &VmFd,
+        ports: &Bus,
+        devices: &[Mmio],
+    ) -> Result<(), SaveError> {
+        for (what, saved, here) in
+            [("CPUs", self.cpus.len(), cpus.len()), ("devices", self.devices.len(), devices.len())]
+        {
+            if saved != here {
+                return Err(SaveError::Count { what, saved, here });
+            }
+        }
+        // Interrupts that devices raise again go through what CPUs share.
+        self.shared.restore(shared)?;
+        for (cpu, state) in cpus.iter().zip(&self.cpus) {
+            cpu.restore(state)?;
+        }
+        ports.restore(&self.ports)?;
+        for (number, (device, saved)) in devices.iter().zip(&self.devices).enumerate() {
+            device.restore(saved).map_err(|source| SaveError::Device { number, source })?;
+        }
+        Ok(())
     }
 }

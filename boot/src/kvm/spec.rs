@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::cgroup::CgroupError;
 use super::disk::DiskError;
 use super::filters::Mode;
+use super::message::Device;
+use super::snapshot::SnapshotError;
 use super::status::StatusError;
 use super::tap::TapError;
 use super::topology::Topology;
@@ -48,6 +50,11 @@ pub struct Spec {
     pub taps: Vec<TapSpec>,
     /// Where its process tells how it is.
     pub status: PathBuf,
+    /// Where its process is asked while it runs: a socket.
+    pub control: PathBuf,
+    /// The snapshot that it goes on from; `None` where it boots its kernel.
+    #[serde(default)]
+    pub snapshot: Option<PathBuf>,
     /// The user that its process becomes: no person's, and no other partition's.
     pub user: u32,
     /// What happens where its process makes a system call that it is not for.
@@ -91,6 +98,8 @@ impl Spec {
 pub struct Record {
     /// What it is made of.
     pub spec: Spec,
+    /// Its devices, in the order of their places.
+    pub devices: Vec<Device>,
     /// Where everything lies.
     pub layout: Layout,
     /// Where its kernel was linked to be.
@@ -112,6 +121,8 @@ pub enum Step {
     Load,
     /// Command line, boot parameters, ACPI and page tables are written.
     Tables,
+    /// The memory of a snapshot is copied.
+    Restore,
     /// The process is started that runs the virtual CPUs.
     StartMachine,
 }
@@ -123,6 +134,7 @@ impl std::fmt::Display for Step {
             Self::Memory => "allocating its memory",
             Self::Load => "loading kernel and initramfs",
             Self::Tables => "writing boot parameters and tables",
+            Self::Restore => "loading the snapshot",
             Self::StartMachine => "starting its virtual machine",
         })
     }
@@ -180,6 +192,17 @@ pub enum StartError {
     /// what its process tells
     #[error(transparent)]
     Told(#[from] StatusError),
+    /// the snapshot that it goes on from
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// the socket where its process is asked
+    #[error("the socket {} cannot be made", path.display())]
+    Control {
+        /// The socket.
+        path: PathBuf,
+        /// What the kernel said.
+        source: io::Error,
+    },
     /// a disk
     #[error(transparent)]
     Disk(#[from] DiskError),

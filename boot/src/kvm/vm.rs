@@ -14,6 +14,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::address_space::{self, IDENTITY_MAP, TSS};
 use super::message::Description;
+use super::saved::{self, SaveError};
 use super::slots;
 use super::vcpu::{DESCRIPTORS, GDT, Vcpu, VcpuError};
 use crate::host_memory::MapError;
@@ -33,6 +34,9 @@ pub enum VmError {
     /// a virtual CPU
     #[error(transparent)]
     Vcpu(#[from] VcpuError),
+    /// what is saved of it
+    #[error(transparent)]
+    Saved(#[from] SaveError),
     /// the memory
     #[error(transparent)]
     Memory(#[from] MapError),
@@ -75,6 +79,8 @@ pub struct Vm {
     pub fd: VmFd,
     /// Its memory, as its guest addresses it.
     pub memory: PartitionMemory,
+    /// Registers of its CPUs that are saved.
+    pub saved_registers: Vec<u32>,
     /// Its CPUs; the first one is about to enter the kernel.
     pub cpus: Vec<Vcpu>,
 }
@@ -118,7 +124,9 @@ impl Vm {
             unsafe { fd.set_user_memory_region(region) }
                 .map_err(refused("KVM_SET_USER_MEMORY_REGION"))?;
         }
-        for (at, descriptor) in (GDT..).step_by(8).zip(DESCRIPTORS) {
+        // What goes on has its own.
+        let descriptors = if description.restored { &[][..] } else { &DESCRIPTORS };
+        for (at, descriptor) in (GDT..).step_by(8).zip(descriptors.iter().copied()) {
             memory
                 .write_obj(descriptor, GuestAddress(at))
                 .map_err(|_| VmError::TooSmall("segment descriptors"))?;
@@ -137,7 +145,8 @@ impl Vm {
         if let Some(first) = cpus.first() {
             first.enter(description)?;
         }
-        Ok(Self { fd, memory, cpus })
+        let saved_registers = saved::register_numbers(&kvm)?;
+        Ok(Self { fd, memory, cpus, saved_registers })
     }
 
     /// A line that raises an interrupt of the I/O APIC whenever it is written to.

@@ -1,9 +1,9 @@
 //! The process of a virtual machine. It is given all that it has over its standard input, and opens nothing.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::AsFd as _;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -13,11 +13,13 @@ use kvm_ioctls::VmFd;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::cpus::Cpus;
+use super::control::{self, Running};
+use super::cpus::{Cpus, prepare_signal};
 use super::filters::{self, Thread};
 use super::jail::{self, JailError};
 use super::machine::{Machine, MachineError};
 use super::message::{self, Description};
+use super::saved::{MachineState, SaveError};
 use super::status::{self, Counting, State};
 use super::vcpu::Stopped;
 use super::virtio::mmio::Mmio;
@@ -38,6 +40,12 @@ enum VmmError {
     /// what it gives up
     #[error(transparent)]
     Jail(#[from] JailError),
+    /// what another machine was
+    #[error("what was saved cannot be read: {0}")]
+    State(#[source] io::Error),
+    /// it does not fit
+    #[error("it cannot go on where another was held: {0}")]
+    Restore(#[from] SaveError),
     /// threads
     #[error("a thread cannot be started: {0}")]
     Thread(#[source] io::Error),
@@ -58,6 +66,8 @@ pub fn run() -> ExitCode {
         Err(error) => return complain(&error),
     };
     let status = File::from(with.status);
+    let control = UnixListener::from(with.control);
+    let state = with.state.map(File::from);
     let (tell, hear) = channel();
     let counting: Vec<_> = description.cpus.iter().map(|_| Arc::new(Counting::default())).collect();
     let memory = File::from(with.memory);
@@ -66,8 +76,12 @@ pub fn run() -> ExitCode {
         .and_then(|machine| {
             // From here on it has what it needs, and nothing of its guest's was touched yet.
             jail::enter(description.user)?;
+            // What comes from a file is read by nobody in particular.
+            if let Some(state) = state {
+                restore(&machine, state)?;
+            }
             filters::switch_on(description.filter);
-            start(machine, &description, &counting, &tell)
+            start(machine, &description, control, &counting, &tell)
         });
     let told = message::answer(&socket, &started.as_ref().map(drop).map_err(ToString::to_string));
     drop(socket);
@@ -114,11 +128,33 @@ fn complain(error: &dyn std::error::Error) -> ExitCode {
 fn start(
     machine: Machine,
     description: &Description,
+    control: UnixListener,
     counting: &[Arc<Counting>],
     tell: &Sender<State>,
-) -> Result<(VmFd, Vec<Mmio>), VmmError> {
-    let Machine { cpus, ports, registers, service, devices, memory: _, vm } = machine;
-    let (ports, registers) = (Arc::new(ports), Arc::new(registers));
+) -> Result<(Arc<VmFd>, Vec<Mmio>), VmmError> {
+    let Machine { cpus, ports, registers, service, devices, memory: _, vm, saved_registers } =
+        machine;
+    let (ports, registers, vm) = (Arc::new(ports), Arc::new(registers), Arc::new(vm));
+    let cpus = Cpus::new(cpus);
+    prepare_signal().map_err(VmmError::Thread)?;
+    let running = Running {
+        cpus: cpus.clone(),
+        vm: vm.clone(),
+        ports: ports.clone(),
+        devices: devices.clone(),
+        registers: saved_registers,
+    };
+    let failed = tell.clone();
+    std::thread::Builder::new()
+        .name("control".to_owned())
+        .spawn(move || {
+            let served = filters::restrict(Thread::Control)
+                .map_err(|error| error.to_string())
+                .and_then(|()| running.serve(&control).map_err(|error| error.to_string()));
+            let Err(error) = served;
+            let _ = failed.send(State::Failed(format!("it cannot be asked any more: {error}")));
+        })
+        .map_err(VmmError::Thread)?;
     let failed = tell.clone();
     std::thread::Builder::new()
         .name("devices".to_owned())
@@ -130,7 +166,6 @@ fn start(
             let _ = failed.send(State::Failed(format!("its devices stop: {error}")));
         })
         .map_err(VmmError::Thread)?;
-    let cpus = Cpus::new(cpus);
     for ((number, on), counting) in description.cpus.iter().enumerate().zip(counting) {
         let (on, counting, tell) = (*on, counting.clone(), tell.clone());
         let cpus = cpus.clone();
@@ -143,7 +178,20 @@ fn start(
             })
             .map_err(VmmError::Thread)?;
     }
+    for device in &devices {
+        device.look_again();
+    }
     Ok((vm, devices))
+}
+
+/// Makes a machine what another was.
+fn restore(machine: &Machine, state: File) -> Result<(), VmmError> {
+    let mut bytes = Vec::new();
+    state.take(control::LONGEST_STATE).read_to_end(&mut bytes).map_err(VmmError::State)?;
+    let state: MachineState =
+        serde_json::from_slice(&bytes).map_err(|error| VmmError::State(error.into()))?;
+    let Machine { cpus, vm, ports, devices, .. } = machine;
+    Ok(state.restore(cpus, vm, ports, devices)?)
 }
 
 fn run_on(on: CpuId, run: impl FnOnce() -> Stopped) -> State {

@@ -190,6 +190,7 @@ impl Bench {
             boot_params: PhysAddr(0),
             user: 0,
             filter: FilterMode::default(),
+            restored: false,
             devices: vec![Device::Rng],
         };
         let kvm = File::options().read(true).write(true).open("/dev/kvm").expect("KVM");
@@ -205,7 +206,7 @@ impl Bench {
         ports.insert(NEXT.into(), 4, Box::new(Numbers(numbers.clone()))).expect("room");
         (setup.before)(&mut machine);
         restore(&mut machine);
-        let Machine { cpus, ports, registers, service, devices, memory: _, vm } = machine;
+        let Machine { cpus, ports, registers, service, devices, vm, .. } = machine;
         thread::spawn(move || service.run());
         let (ports, registers) = (Arc::new(ports), Arc::new(registers));
         let (tell, stopped) = channel();

@@ -117,6 +117,8 @@ pub enum Command {
     },
     /// Wait until partitions are ready or have ended.
     Wait(Wait),
+    /// Write all that a partition is into a folder, for others to go on from; `kvm` only.
+    Snapshot(Snapshot),
     /// Draw who has which CPUs and how much memory.
     Map,
     /// Tell what keeps this machine from being divided, and how to remove it.
@@ -222,6 +224,18 @@ pub struct Down {
     /// End them at once instead of in order.
     #[arg(long)]
     pub force: bool,
+}
+
+/// `snapshot`
+#[derive(Clone, Debug, Args)]
+pub struct Snapshot {
+    /// The partition. It is held while it is written down.
+    pub name: String,
+    /// The folder, on the machine of the partition: absolute, and not there yet.
+    pub folder: PathBuf,
+    /// End it then, without letting it go on: its disks stay as the snapshot knows them.
+    #[arg(long)]
+    pub stop: bool,
 }
 
 /// `exec`

@@ -7,6 +7,9 @@ use notation::{Diagnostic, Problems};
 
 use super::types::Disk;
 
+/// What a disk is.
+const FILE: &str = "the path of a file or a block device";
+
 const FIELDS: &[&str] = &["name", "path", "read_only", "direct"];
 
 /// A virtual machine has 17 places for devices: these, taps, and those that it needs itself.
@@ -41,7 +44,7 @@ pub(super) fn disks(node: &Node, problems: &mut Problems) -> Vec<Disk> {
 fn disk(node: &Node, problems: &mut Problems) -> Option<Disk> {
     let fields = fields(node, "a disk", FIELDS, problems)?;
     let name = fields.required("name", problems).and_then(|node| name(node, problems));
-    let path = fields.required("path", problems).and_then(|node| absolute(node, problems));
+    let path = fields.required("path", problems).and_then(|node| absolute(node, FILE, problems));
     let mut flag = |field| match fields.get(field).map(|node| (node, &node.value)) {
         None => false,
         Some((_, Value::Bool(value))) => *value,
@@ -67,8 +70,9 @@ fn name(node: &Node, problems: &mut Problems) -> Option<String> {
     fits.then_some(name)
 }
 
-fn absolute(node: &Node, problems: &mut Problems) -> Option<String> {
-    let path = path(node, "the path of a file or a block device", problems)?;
+/// Reads the path of something on the host that is not beside the cluster file.
+pub(super) fn absolute(node: &Node, what: &str, problems: &mut Problems) -> Option<String> {
+    let path = path(node, what, problems)?;
     let fits = path.starts_with('/') && !path.contains('\0');
     if !fits {
         let message = "a path that depends on where the supervisor runs";

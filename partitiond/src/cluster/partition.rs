@@ -10,7 +10,7 @@ use notation::decode::{
 use notation::tree::{Body, Node, Value};
 use notation::{Diagnostic, Problems};
 
-use super::disk::disks;
+use super::disk::{absolute, disks};
 use super::interval::Interval;
 use super::tap::taps;
 use super::types::{
@@ -32,6 +32,7 @@ pub(super) const FIELDS: &[&str] = &[
     "hang_after",
     "disks",
     "taps",
+    "snapshot",
     "volumes",
     "networks",
 ];
@@ -62,6 +63,8 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
     let restart = fields.get("restart").and_then(|node| restart(node, problems));
     let hang_after = fields.get("hang_after").and_then(|node| hang_after(node, problems));
     let disks = fields.get("disks").map(|node| disks(node, problems));
+    let snapshot =
+        fields.get("snapshot").map(|node| absolute(node, "a snapshot's folder", problems));
     let taps = fields.get("taps").map(|node| taps(node, problems));
     Some(Partition {
         image: image?,
@@ -77,6 +80,7 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
         hang_after: hang_after.unwrap_or(default_hang_after()),
         disks: disks.unwrap_or_default(),
         taps: taps.unwrap_or_default(),
+        snapshot: snapshot.flatten(),
     })
 }
 

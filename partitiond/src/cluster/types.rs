@@ -132,6 +132,9 @@ pub struct Partition {
     /// After how long without a word its kernel counts as hung, where `restart` covers that.
     #[serde(default = "default_hang_after")]
     pub hang_after: Interval,
+    /// The snapshot that it goes on from, instead of booting its image's kernel; absolute; `kvm` only.
+    #[serde(default)]
+    pub snapshot: Option<String>,
     /// Its disks, in the order in which its kernel finds them; `kvm` only.
     #[serde(default)]
     pub disks: Vec<Disk>,

@@ -3,6 +3,8 @@
 //! A connection begins with one line of JSON, a [`Request`]. Behind `watch` come [`Report`]s, one a
 //! line; behind `exec` frames go both ways; behind `stop` nothing.
 
+use std::path::PathBuf;
+
 use protocol::{FrameDecoder, SessionId, ToGuest, ToHost, encode};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -22,6 +24,14 @@ pub enum Request {
     Watch,
     /// Run a program in the partition.
     Exec,
+    /// Write all that the partition is into a new folder. The answer is a line of JSON: `{"Ok":null}`, or
+    /// `{"Err":"why"}`.
+    Snapshot {
+        /// The folder; absolute.
+        path: PathBuf,
+        /// Whether the partition ends then, without having gone on.
+        stop: bool,
+    },
     /// End the partition if nothing has been heard of it for three seconds or longer: it has hung.
     Hung,
     /// End the partition.
@@ -62,6 +72,7 @@ async fn serve(stream: UnixStream, commands: Commands, reports: watch::Receiver<
         Ok(Request::Stop { force, grace_ms }) => {
             commands.send(Command::Stop { force, grace_ms }).await;
         }
+        Ok(Request::Snapshot { path, stop }) => snapshot(writing, path, stop, commands).await,
         Ok(Request::Hung) => {
             commands.send(Command::Hung).await;
         }
@@ -77,6 +88,16 @@ async fn tell(mut writing: OwnedWriteHalf, mut reports: watch::Receiver<Report>)
         if writing.write_all(&line).await.is_err() || reports.changed().await.is_err() {
             return;
         }
+    }
+}
+
+async fn snapshot(mut writing: OwnedWriteHalf, path: PathBuf, stop: bool, commands: Commands) {
+    let (answer, answered) = oneshot::channel();
+    commands.send(Command::Snapshot { path, stop, answer }).await;
+    let result = answered.await.unwrap_or_else(|_| Err("the partition has ended".to_owned()));
+    if let Ok(mut line) = serde_json::to_vec(&result) {
+        line.push(b'\n');
+        let _ = writing.write_all(&line).await;
     }
 }
 

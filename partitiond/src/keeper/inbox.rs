@@ -1,5 +1,7 @@
 //! What connections ask of a partition's loop, and in which order it hears of it.
 
+use std::path::PathBuf;
+
 use protocol::{SessionId, ToGuest};
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +16,15 @@ pub enum Command {
     Send(ToGuest),
     /// A session's client is gone.
     Close(SessionId),
+    /// Write all that the partition is into a new folder; how it went comes back.
+    Snapshot {
+        /// The folder.
+        path: PathBuf,
+        /// Whether it ends then.
+        stop: bool,
+        /// Where it comes back.
+        answer: oneshot::Sender<Result<(), String>>,
+    },
     /// End the partition if it is silent.
     Hung,
     /// End the partition.
@@ -54,7 +65,9 @@ impl Commands {
     pub async fn send(&self, command: Command) -> bool {
         let queue = match command {
             Command::Hung | Command::Stop { .. } => &self.ends,
-            Command::Open(..) | Command::Send(_) | Command::Close(_) => &self.sessions,
+            Command::Open(..) | Command::Send(_) | Command::Close(_) | Command::Snapshot { .. } => {
+                &self.sessions
+            }
         };
         queue.send(command).await.is_ok()
     }

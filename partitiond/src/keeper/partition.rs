@@ -248,6 +248,16 @@ impl Partition {
                     self.speak(ToGuest::Hangup { session });
                 }
             }
+            Command::Snapshot { path, stop, answer } => {
+                let result = self.instance.snapshot(&path, stop).map_err(|error| chain(&error));
+                // It could not be heard while it was held.
+                self.ending.heard();
+                if stop && result.is_ok() {
+                    self.ending.asked(true, 0);
+                    self.reports.send_modify(|report| report.phase = Phase::Stopping);
+                }
+                let _ = answer.send(result);
+            }
             Command::Hung => self.ending.hung(),
             Command::Stop { force, grace_ms } => {
                 self.ending.asked(force || self.channel.is_none(), grace_ms);

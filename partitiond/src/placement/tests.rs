@@ -24,6 +24,7 @@ pub fn partition(cpus: Cpus, memory: Bytes) -> Partition {
         hang_after: crate::cluster::default_hang_after(),
         disks: Vec::new(),
         taps: Vec::new(),
+        snapshot: None,
     }
 }
 

@@ -106,6 +106,12 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
             new.hang_after.to_string(),
         ),
         ("disks", old.disks != new.disks, disks(old), disks(new)),
+        (
+            "snapshot",
+            old.snapshot != new.snapshot,
+            old.snapshot.clone().unwrap_or_else(|| "none".to_owned()),
+            new.snapshot.clone().unwrap_or_else(|| "none".to_owned()),
+        ),
         ("taps", old.taps != new.taps, taps(old), taps(new)),
         ("restart", old.restart != new.restart, restart(old.restart), restart(new.restart)),
     ];

@@ -18,6 +18,7 @@ fn partition(image: &str, cpus: u32, memory: Bytes) -> Partition {
         hang_after: default_hang_after(),
         disks: Vec::new(),
         taps: Vec::new(),
+        snapshot: None,
     }
 }
 

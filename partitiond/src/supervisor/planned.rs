@@ -139,8 +139,11 @@ impl Supervisor {
                 let error = Diagnostic::new(span, message, label);
                 problems.push(error.help("leave `memory_source` out, or take `backend: Bare`"));
             }
-            let virtual_devices =
-                [("disks", spec.disks.is_empty()), ("taps", spec.taps.is_empty())];
+            let virtual_devices = [
+                ("disks", spec.disks.is_empty()),
+                ("taps", spec.taps.is_empty()),
+                ("snapshot", spec.snapshot.is_none()),
+            ];
             for (field, none) in virtual_devices {
                 if spec.backend == Backend::Bare && !none {
                     let span = file.places().partition(name, field).unwrap_or_default();

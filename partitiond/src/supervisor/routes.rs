@@ -21,7 +21,7 @@ use transaction::engine::Report;
 use super::{Supervisor, failed, problem};
 use crate::api::{
     DownRequest, MAX_REQUEST, MachineReport, PartitionStatus, PlanAnswer, Problem, ProblemKind,
-    StoredImage, UpRequest, Version, printable,
+    SnapshotRequest, StoredImage, UpRequest, Version, printable,
 };
 use crate::doctor;
 use crate::tuning::Errand;
@@ -46,6 +46,7 @@ pub async fn serve(
         .route("/v1/partitions/{name}/exec", post(exec::exec))
         .route("/v1/partitions/{name}/kernel", post(kernel))
         .route("/v1/partitions/{name}/profile", post(profile))
+        .route("/v1/partitions/{name}/snapshot", post(snapshot))
         .route("/v1/events", get(events))
         .route("/v1/images", get(images))
         .route("/v1/images/{name}", put(blobs::put_image).delete(blobs::delete_image))
@@ -157,6 +158,15 @@ async fn profile(
     Json(errand): Json<Errand>,
 ) -> Result<Json<Report>, Problem> {
     supervisor.tune(&name, errand).await.map(Json)
+}
+
+/// All that the partition is, into a new folder.
+async fn snapshot(
+    State(supervisor): Shared,
+    Path(name): Path<String>,
+    Json(request): Json<SnapshotRequest>,
+) -> Result<StatusCode, Problem> {
+    supervisor.snapshot(&name, request).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 async fn events(State(supervisor): Shared, Query(query): Query<Follow>) -> Response {

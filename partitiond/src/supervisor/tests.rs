@@ -68,6 +68,7 @@ fn entry(name: &str, restart: Restart) -> Entry {
         hang_after: default_hang_after(),
         disks: Vec::new(),
         taps: Vec::new(),
+        snapshot: None,
     };
     let configuration = Configuration::default();
     let boot = backend::Spec::Bare(bare);

@@ -312,6 +312,8 @@ impl Supervisor {
                 disks: spec.disks.iter().map(disk_spec).collect(),
                 taps: spec.taps.iter().map(|tap| tap_spec(name, tap)).collect(),
                 status: self.paths.partition(name).machine(),
+                control: self.paths.partition(name).machine_control(),
+                snapshot: spec.snapshot.clone().map(Into::into),
                 user: 0,
                 filter: filter_mode(),
                 cgroup: Paths::cgroup(name),

@@ -5,7 +5,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::Device;
+use super::{Device, Senseless};
 
 /// The index port; the data port follows.
 pub const PORTS: u16 = 0x70;
@@ -94,6 +94,16 @@ impl Device for Clock {
         if let (0, [byte]) = (offset, data) {
             self.index = byte & 0x7f;
         }
+    }
+
+    fn save(&self) -> Vec<u8> {
+        vec![self.index]
+    }
+
+    fn restore(&mut self, saved: &[u8]) -> Result<(), Senseless> {
+        let [index @ ..0x80] = saved else { return Err(Senseless) };
+        self.index = *index;
+        Ok(())
     }
 }
 

@@ -117,6 +117,8 @@ struct Registers {
     driver_features: u64,
     queue_select: u32,
     interrupt_status: u32,
+    /// Whether nothing is begun, whatever its driver or anybody else asks for.
+    held: bool,
 }
 
 impl Mmio {
@@ -137,12 +139,24 @@ impl Mmio {
             driver_features: 0,
             queue_select: 0,
             interrupt_status: 0,
+            held: false,
         })))
     }
 
     /// A driver has put something into a queue.
     pub fn notified(&self, queue: u16) {
         self.lock().serve(|device, queues| device.serve(queue, queues));
+    }
+
+    /// Looks for requests in all queues, and for what has come from outside: after it was held, or made what
+    /// another was.
+    pub fn look_again(&self) {
+        for queue in 0..self.queues() {
+            self.notified(queue);
+        }
+        for watched in 0..self.watched().len() {
+            self.changed(watched);
+        }
     }
 
     /// Something has changed at a descriptor that the device watches.
@@ -203,7 +217,7 @@ impl Registers {
     }
 
     fn serve(&mut self, work: impl FnOnce(&mut dyn Device, &mut Queues<'_>) -> Result<(), Spoilt>) {
-        if !self.works() {
+        if !self.works() || self.held {
             return;
         }
         let mut queues = Queues::new(&self.memory, &mut self.queues);

@@ -79,6 +79,7 @@ fn what_a_partition_does_not_say_has_a_default() {
         hang_after: Interval(Duration::from_secs(30)),
         disks: Vec::new(),
         taps: Vec::new(),
+        snapshot: None,
     };
     assert_eq!(cluster.partitions["a"], expected);
     assert_eq!(cluster.trust, Trust::Isolated);

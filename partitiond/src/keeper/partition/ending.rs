@@ -125,7 +125,9 @@ impl Ending {
     /// go on whatever that is.
     pub fn verdict(&self, request: Option<Request>, lost: Option<String>) -> Option<End> {
         if let Some(message) = lost {
-            return Some(End::Failed { message });
+            // What was to end at once has.
+            let asked = self.asked.as_ref().is_some_and(|asked| Instant::now() >= asked.deadline);
+            return Some(if asked { End::Stopped } else { End::Failed { message } });
         }
         if let Some((message, when)) = &self.panicked {
             return (when.elapsed() > TRACE).then(|| End::Panicked { message: message.clone() });

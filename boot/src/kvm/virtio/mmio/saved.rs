@@ -63,14 +63,27 @@ pub enum RestoreError {
 }
 
 impl Mmio {
-    /// Saves it. Its driver must be held; what it asked for before is finished, as far as it was begun.
-    pub fn save(&self) -> Saved {
+    /// Holds it: what it is working on is finished, and nothing new is begun, whatever comes from outside. Its
+    /// driver must be held before.
+    pub fn hold(&self) {
         let mut registers = self.lock();
         match registers.works() {
             true => registers.serve(|device, queues| device.settle(queues)),
             // Nobody waits for what it may still be working on.
             false => registers.device.reset(),
         }
+        registers.held = true;
+    }
+
+    /// Lets it go on.
+    pub fn go_on(&self) {
+        self.lock().held = false;
+        self.look_again();
+    }
+
+    /// What it is; it must be held.
+    pub fn save(&self) -> Saved {
+        let registers = self.lock();
         let queues = registers.queues.iter().map(SavedQueue::of).collect();
         Saved {
             kind: registers.device.kind(),
@@ -199,7 +212,11 @@ mod tests {
         first.ready();
         ask(&queue);
         first.write(NOTIFY, 0);
+        first.mmio.hold();
         let saved = first.mmio.save();
+        ask(&queue);
+        first.write(NOTIFY, 0);
+        assert_eq!(first.mmio.save(), saved, "it is held");
         let text = serde_json::to_string(&saved).unwrap();
 
         let mut second = bench();
@@ -219,7 +236,9 @@ mod tests {
         assert_eq!(second.interrupts.load(Ordering::SeqCst), 1, "it may have been on its way");
         assert_eq!(second.read(register::STATUS), 15);
         second.write(NOTIFY, 0);
-        assert_eq!(second.mmio.counts().0.requests, 0, "nothing is done twice");
+        assert_eq!(second.mmio.counts().0.requests, 1, "nothing is done twice");
+        first.mmio.go_on();
+        assert_eq!(first.mmio.counts().0.requests, 2);
     }
 
     /// GHSA-875g-mfp6-g7f9: what was saved is what somebody wrote.
@@ -231,6 +250,7 @@ mod tests {
         first.agree();
         first.set_up(&queue);
         first.ready();
+        first.mmio.hold();
         let good = first.mmio.save();
         bench().mmio.restore(&good).unwrap();
         let spoilt: [fn(&mut Saved); 12] = [
