@@ -71,8 +71,12 @@ fn a_guest_harms_nobody_but_itself() {
             let own: u64 = own.parse().expect("a number");
             println!("its process has {own} KiB of its own");
             assert!(own < MOST_MEMORY_KIB, "seed {seed}: it has {own} KiB");
-            assert!(output.text().contains("attacks at ports"), "it did nothing: {output:?}");
         }
+        // Its kernel, or the program itself, may have been hit; not before it did something.
+        let text = output.text();
+        let attacks = text.lines().filter_map(|line| line.strip_suffix(" attacks")).next_back();
+        let attacks: Option<u64> = attacks.and_then(|count| count.parse().ok());
+        assert!(attacks.is_some_and(|count| count > 100), "seed {seed}: {output:?}");
         // The other one did not notice.
         assert_eq!(server.boot_ids(&["victim"]), victim);
         let first = server.heartbeats(&["victim"]);

@@ -154,7 +154,7 @@ impl Devices {
                 [register::TABLE, register::AVAILABLE, register::USED].into_iter().enumerate()
             {
                 let address = match random.once_in(64) {
-                    true => memory.some_address(random),
+                    true => memory.some_address(512, random),
                     false => memory.physical(page + place),
                 };
                 self.write(device, register, address as u32);
@@ -186,7 +186,7 @@ impl Devices {
                 (next, flags, length) =
                     (random.number() as u16, random.number() as u16, random.number() as u32);
             }
-            let mut bytes = memory.some_address(random).to_le_bytes().to_vec();
+            let mut bytes = memory.some_address(length, random).to_le_bytes().to_vec();
             bytes.extend(length.to_le_bytes());
             bytes.extend(flags.to_le_bytes());
             bytes.extend(next.to_le_bytes());

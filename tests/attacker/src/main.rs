@@ -65,7 +65,13 @@ fn run() -> Result<(), Failure> {
     println!("{} devices, {} pages of memory", devices.count(), memory.pages());
     let begun = Instant::now();
     let (mut at_ports, mut at_devices) = (0_u64, 0_u64);
+    let mut told = Instant::now();
     while begun.elapsed() < Duration::from_secs(seconds) {
+        // What it did, for when it does not come to its end: it may well hit itself.
+        if told.elapsed() >= Duration::from_secs(1) {
+            println!("{} attacks", at_ports + at_devices);
+            told = Instant::now();
+        }
         for _ in 0..64 {
             match random.below(4) {
                 0 => {

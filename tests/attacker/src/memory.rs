@@ -61,10 +61,13 @@ impl Memory {
         }
     }
 
-    /// Something that a device may be told is memory: mostly ours, else a device's, beyond the end, or at the
-    /// end of what can be named.
-    pub fn some_address(&self, random: &mut Random) -> u64 {
-        let offset = random.below(PAGE as u64);
+    /// Something that a device may be told is memory for so many bytes: mostly ours, so that the attack does not
+    /// end itself, and rarely what lies behind that; else a device's, beyond the end, or at the end of what can be
+    /// named.
+    pub fn some_address(&self, length: u32, random: &mut Random) -> u64 {
+        let room = (PAGE as u64).saturating_sub(length.into());
+        let room = if random.once_in(4096) { PAGE as u64 - 1 } else { room };
+        let offset = random.below(room + 1);
         match random.below(16) {
             0 => 0xd000_0000 + random.below(0x1_0000),
             1 => u64::MAX - offset,

@@ -88,7 +88,7 @@ fn what_was_damaged_or_is_something_else_is_refused() {
         }),
         ("no JSON", |path| fs::write(path.join(MANIFEST), b"\xff").unwrap()),
         ("a later form", |path| replace(path, "\"version\": 1", "\"version\": 2")),
-        ("more memory in the manifest", |path| replace(path, "5242880", "18446744073709551615")),
+        ("more memory in the manifest", |path| replace(path, "\"5MiB\"", "\"16777215TiB\"")),
         ("a link", |path| {
             fs::remove_file(path.join(MEMORY)).unwrap();
             symlink("/dev/zero", path.join(MEMORY)).unwrap();
