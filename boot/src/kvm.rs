@@ -18,6 +18,7 @@ mod instance;
 mod jail;
 pub mod machine;
 pub mod message;
+mod reach;
 pub mod saved;
 pub mod slots;
 pub mod snapshot;
@@ -28,7 +29,7 @@ mod topology;
 pub mod trial;
 pub mod vcpu;
 pub mod virtio;
-mod vm;
+pub mod vm;
 pub mod vmm;
 
 pub use cgroup::CgroupError;

@@ -222,6 +222,7 @@ impl HugetlbFile {
             place: run.place(),
             file: &self.file,
             offset: run.offset,
+            own: false,
         })
     }
 }

@@ -21,6 +21,8 @@ pub struct Piece<'a> {
     pub file: &'a File,
     /// Where in the file.
     pub offset: u64,
+    /// Whether what this process writes stays its own: until then it sees what the file has.
+    pub own: bool,
 }
 
 /// Why memory cannot be mapped.
@@ -66,8 +68,7 @@ pub fn map<'a>(
     let mut at = 0;
     for piece in pieces {
         let place = piece.place;
-        area.place(at, piece.file, piece.offset, place.size.0)
-            .map_err(|source| MapError::Piece { place, source })?;
+        area.place(at, &piece).map_err(|source| MapError::Piece { place, source })?;
         at += place.size.0;
     }
     let base = area.leak();
@@ -173,8 +174,11 @@ impl Mapping {
         }
     }
 
-    /// Puts a piece of the file at `at` in this reservation.
-    fn place(&self, at: u64, file: &File, offset: u64, length: u64) -> io::Result<()> {
+    /// Puts a piece at `at` in this reservation.
+    fn place(&self, at: u64, piece: &Piece<'_>) -> io::Result<()> {
+        let length = piece.place.size.0;
+        let own = libc::MAP_PRIVATE | libc::MAP_NORESERVE;
+        let sharing = if piece.own { own } else { libc::MAP_SHARED };
         if at.checked_add(length).is_none_or(|end| end > self.length as u64) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -185,9 +189,9 @@ impl Mapping {
                 self.pointer.as_ptr().add(at as usize).cast(),
                 length as usize,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_SHARED | libc::MAP_FIXED,
-                file.as_raw_fd(),
-                offset as i64,
+                sharing | libc::MAP_FIXED,
+                piece.file.as_raw_fd(),
+                piece.offset as i64,
             )
         };
         if pointer == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
@@ -251,6 +255,7 @@ mod tests {
             place: Segment { start: PhysAddr(start), size: Bytes::kib(4) },
             file: &file,
             offset,
+            own: false,
         };
         let pieces = [page(0x3000, 0), page(0x1000, 4096), page(0x2000, 8192)];
         let (memory, segments) = map(pieces.into_iter()).unwrap();

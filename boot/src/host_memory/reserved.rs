@@ -92,6 +92,7 @@ impl Reserved {
             place: *place,
             file,
             offset: *offset,
+            own: false,
         })
     }
 }

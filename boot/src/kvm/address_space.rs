@@ -54,13 +54,49 @@ pub fn segments(size: Bytes) -> Vec<Segment> {
 ///
 /// [`MapError`].
 pub fn map(file: &File, size: Bytes) -> Result<PartitionMemory, MapError> {
-    let mut offset = 0;
-    let pieces = places(size).into_iter().map(|place| {
-        let piece = Piece { place, file, offset };
-        offset += place.size.0;
-        piece
-    });
+    let pieces =
+        with_offsets(size).map(|(place, offset)| Piece { place, file, offset, own: false });
     host_memory::map(pieces).map(|(memory, _)| memory)
+}
+
+/// Maps `size` of memory as `file` has it, and changes nothing there: what is written to is this process's own from
+/// then on, page by page. But a piece that is `shared` is a file of its own, from its start on.
+///
+/// # Errors
+///
+/// [`MapError`].
+pub fn map_own(
+    file: &File,
+    size: Bytes,
+    shared: (Segment, &File),
+) -> Result<PartitionMemory, MapError> {
+    let (hole, shared) = shared;
+    let around = |(place, offset): (Segment, u64)| {
+        let before = Segment { size: Bytes(hole.start.0.saturating_sub(place.start.0)), ..place };
+        let behind = hole.end();
+        let after = Segment { start: behind, size: Bytes(place.end().0.saturating_sub(behind.0)) };
+        let pieces = if place.contains(hole) { vec![before, after] } else { vec![place] };
+        let piece = move |piece: Segment| Piece {
+            place: piece,
+            file,
+            offset: offset + (piece.start.0 - place.start.0),
+            own: true,
+        };
+        pieces.into_iter().filter(|piece| piece.size.0 > 0).map(piece)
+    };
+    let pieces = with_offsets(size).flat_map(around);
+    let shared = Piece { place: hole, file: shared, offset: 0, own: false };
+    host_memory::map(pieces.chain([shared])).map(|(memory, _)| memory)
+}
+
+/// The places of so much memory, and where each begins in its file.
+pub fn with_offsets(size: Bytes) -> impl Iterator<Item = (Segment, u64)> {
+    let mut offset = 0;
+    places(size).into_iter().map(move |place| {
+        let first = offset;
+        offset += place.size.0;
+        (place, first)
+    })
 }
 
 #[cfg(test)]
@@ -79,6 +115,34 @@ mod tests {
         assert_eq!(segments(Bytes::mib(2)), [segment(1 << 20, 1 << 20)]);
         assert_eq!(segments(Bytes::mib(1)), []);
         assert_eq!(places(Bytes(0)), []);
+    }
+
+    #[test]
+    fn what_is_written_stays_in_this_process_but_for_the_shared_piece() {
+        use std::io::Write as _;
+        use std::os::unix::fs::FileExt as _;
+        use vm_memory::{Bytes as _, GuestAddress};
+
+        let file = |bytes: &[u8]| {
+            let flags = nix::sys::memfd::MFdFlags::empty();
+            let mut file = File::from(nix::sys::memfd::memfd_create(c"piece", flags).unwrap());
+            file.write_all(bytes).unwrap();
+            file
+        };
+        for at in [0, 0x1000, 0x2000] {
+            let (saved, shared) = (file(&[1; 0x3000]), file(&[2; 0x1000]));
+            let memory = map_own(&saved, Bytes(0x3000), (segment(at, 0x1000), &shared)).unwrap();
+            let mut bytes = [0; 0x3000];
+            memory.read_slice(&mut bytes, GuestAddress(0)).unwrap();
+            let shared_bytes = |byte: usize| byte as u64 & !0xfff == at;
+            assert!((0..0x3000).all(|byte| bytes[byte] == 1 + u8::from(shared_bytes(byte))));
+            memory.write_slice(&[3; 0x3000], GuestAddress(0)).unwrap();
+            saved.read_exact_at(&mut bytes, 0).unwrap();
+            assert_eq!(bytes, [1; 0x3000]);
+            let mut bytes = [0; 0x1000];
+            shared.read_exact_at(&mut bytes, 0).unwrap();
+            assert_eq!(bytes, [3; 0x1000]);
+        }
     }
 
     proptest::proptest! {

@@ -129,7 +129,12 @@ fn until(path: &Path, mut done: impl FnMut() -> bool) -> Result<(), CgroupError>
     }
 }
 
-fn processes(path: &Path) -> io::Result<Vec<i32>> {
+/// The processes that run in it.
+///
+/// # Errors
+///
+/// What read(2) says.
+pub fn processes(path: &Path) -> io::Result<Vec<i32>> {
     let text = fs::read_to_string(path.join("cgroup.procs"))?;
     Ok(text.lines().filter_map(|line| line.parse().ok()).collect())
 }

@@ -26,9 +26,11 @@ enum Request {
     Save,
     /// Go on.
     GoOn,
+    /// Tell where its memory begins in its process.
+    Where,
 }
 
-/// How it went, and how many bytes follow.
+/// How it went, and how many bytes follow; or a number that was asked for.
 type Answer = Result<u64, String>;
 
 /// No request and no answer has a longer line.
@@ -49,6 +51,8 @@ pub struct Running {
     pub devices: Vec<Mmio>,
     /// Registers of its CPUs that are saved.
     pub registers: Vec<u32>,
+    /// Where its memory begins in this process; it lies there as in its file.
+    pub base: u64,
 }
 
 impl Running {
@@ -94,6 +98,7 @@ impl Running {
                     Ok(bytes) => (Ok(bytes.len() as u64), bytes),
                     Err(error) => (Err(error.to_string()), Vec::new()),
                 },
+                Ok(Request::Where) => (Ok(self.base), Vec::new()),
                 Ok(Request::Save) => (Err("it is not held".to_owned()), Vec::new()),
                 Err(error) => (Err(error.to_string()), Vec::new()),
             };
@@ -158,14 +163,7 @@ impl Held {
     }
 
     fn ask(&mut self, request: Request) -> io::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(&request)?;
-        line.push(b'\n');
-        self.0.get_mut().write_all(&line)?;
-        let mut line = String::new();
-        if self.0.by_ref().take(LONGEST_LINE).read_line(&mut line)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        let length = serde_json::from_str::<Answer>(&line)?.map_err(io::Error::other)?;
+        let length = number(&mut self.0, request)?;
         if length > LONGEST_STATE {
             return Err(io::Error::other("its state is longer than any machine's"));
         }
@@ -173,4 +171,25 @@ impl Held {
         self.0.read_exact(&mut bytes)?;
         Ok(bytes)
     }
+}
+
+/// Where the memory of the machine that listens there begins in its process.
+///
+/// # Errors
+///
+/// As [`Held::new`].
+pub fn base(path: &Path) -> io::Result<u64> {
+    number(&mut BufReader::new(UnixStream::connect(path)?), Request::Where)
+}
+
+/// Asks, and hears the number that comes back.
+fn number(stream: &mut BufReader<UnixStream>, request: Request) -> io::Result<u64> {
+    let mut line = serde_json::to_vec(&request)?;
+    line.push(b'\n');
+    stream.get_mut().write_all(&line)?;
+    let mut line = String::new();
+    if stream.by_ref().take(LONGEST_LINE).read_line(&mut line)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    serde_json::from_str::<Answer>(&line)?.map_err(io::Error::other)
 }

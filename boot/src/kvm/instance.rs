@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use protocol::mailbox::{BootClock, Mailbox};
@@ -15,10 +16,12 @@ use vm_memory::{Bytes as _, GuestAddress};
 
 use super::control::Held;
 use super::message::{self, Description, Descriptors, Device};
+use super::reach::Reach;
 use super::snapshot::{self, Snapshot, SnapshotError};
 use super::spec::{Failure, Record, Spec, StartError, Step};
 use super::status::{self, Activity, DeviceActivity, State, StatusError};
 use super::virtio::{blk, net};
+use super::vm::Memory;
 use super::{acpi, address_space, cgroup, disk, tap, vmm};
 use crate::backend::{Request, open_mailbox};
 use crate::boot_params;
@@ -37,11 +40,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running partition.
 pub struct Instance {
     record: Record,
-    memory: PartitionMemory,
+    memory: Reach,
     log: Option<KernelLog>,
     status: File,
     /// The process, where we started it.
     child: Option<Child>,
+    /// Checks the memory that it shares with its snapshot, where nobody has yet.
+    checking: Option<JoinHandle<Result<(), SnapshotError>>>,
 }
 
 impl Instance {
@@ -67,26 +72,30 @@ impl Instance {
         }
 
         let failed = at(Step::Memory);
-        let (file, memory) = allocate(&spec).map_err(failed)?;
+        let (memory, mapped) = allocate(&spec, &source).map_err(failed)?;
 
-        let (machine, entry, state) = match source {
+        let (machine, entry, going_on) = match source {
             Source::Contents(contents) => {
                 let failed = at(Step::Load);
+                let all = mapped
+                    .as_ref()
+                    .ok_or(StartError::DoesNotFit("the memory of a snapshot that is none"));
+                let all = all.map_err(failed)?;
                 let loaded = contents
-                    .load(&memory, &address_space::segments(spec.size()))
+                    .load(all, &address_space::segments(spec.size()))
                     .map_err(|error| failed(error.into()))?;
                 let failed = at(Step::Tables);
-                let line = write_tables(&spec, &memory, &loaded, devices.len()).map_err(failed)?;
+                let line = write_tables(&spec, all, &loaded, devices.len()).map_err(failed)?;
                 let entry = loaded.entry;
                 (machine_of(&spec, loaded, line, devices), entry, None)
             }
             Source::Snapshot(snapshot) => {
                 let failed = at(Step::Restore);
-                snapshot.load(&memory).map_err(|error| failed(error.into()))?;
-                let state = snapshot.state().try_clone();
-                let state = state.map_err(|error| failed(StartError::Process(error)))?;
-                let machine = snapshot::Machine { devices, ..snapshot.machine };
-                (machine, PhysAddr(0), Some(state))
+                if let Some(all) = &mapped {
+                    snapshot.load(all).map_err(|error| failed(error.into()))?;
+                }
+                let machine = snapshot::Machine { devices, ..snapshot.machine.clone() };
+                (machine, PhysAddr(0), Some(snapshot))
             }
         };
 
@@ -100,16 +109,27 @@ impl Instance {
             boot_params: machine.layout.boot_params(),
             user: spec.user,
             filter: spec.filter,
-            restored: state.is_some(),
+            shared: memory.shared.as_ref().map(|_| machine.layout.mailbox),
+            restored: going_on.is_some(),
             devices: machine.devices.clone(),
         };
+        let state = going_on.as_ref().map(|snapshot| snapshot.state());
         let (child, status) =
-            start_machine(&spec, &file, &description, state.as_ref(), &disks).map_err(failed)?;
+            start_machine(&spec, &memory, &description, state, &disks).map_err(failed)?;
 
         let snapshot::Machine { devices, layout, linked_at, log, command_line, .. } = machine;
         let record = Record { spec, devices, layout, linked_at, log, command_line };
         let log = kernel_log(&record);
-        Ok(Self { record, memory, log, status, child: Some(child) })
+        let reach = match (mapped, &memory.shared) {
+            (Some(all), _) => Reach::Shared(all),
+            (None, shared) => {
+                let file = shared.as_ref().unwrap_or(&memory.file);
+                Reach::of_running(&record, file).map_err(failed)?
+            }
+        };
+        let checking = going_on.filter(|_| memory.shared.is_some()).map(check_behind);
+        let checking = checking.transpose().map_err(failed)?;
+        Ok(Self { record, memory: reach, log, status, child: Some(child), checking })
     }
 
     /// Finds a partition that is running already, by what its first keeper wrote down.
@@ -121,11 +141,16 @@ impl Instance {
         if cgroup::is_empty(&record.spec.cgroup) {
             return Err(StartError::Gone);
         }
-        let memory = address_space::map(&open_memory(&record.spec)?, record.spec.size())?;
+        let memory = Reach::of_running(&record, &open_memory(&record.spec)?)?;
         let path = &record.spec.status;
         let status = File::open(path).map_err(in_status(path))?;
         let log = kernel_log(&record);
-        Ok(Self { record, memory, log, status, child: None })
+        // Whether its first keeper came to the end of that is not known. Who has taken the snapshot away meanwhile
+        // wanted no more of it.
+        let shared = record.spec.memory_of_snapshot.and(record.spec.snapshot.as_deref());
+        let snapshot = shared.and_then(|path| Snapshot::open(path).ok());
+        let checking = snapshot.map(|snapshot| check_behind(Box::new(snapshot))).transpose()?;
+        Ok(Self { record, memory, log, status, child: None, checking })
     }
 
     /// Takes back everything that a spec names, whatever state it is in. May be done twice.
@@ -158,7 +183,7 @@ impl Instance {
     ///
     /// [`StartError`] where the partition has written over it.
     pub fn mailbox(&self) -> Result<Mailbox, StartError> {
-        let mailbox = open_mailbox(&self.memory, self.record.layout.mailbox);
+        let mailbox = open_mailbox(self.memory.mailbox(), self.record.layout.mailbox);
         Ok(mailbox.ok_or(StartError::DoesNotFit("the mailbox"))??)
     }
 
@@ -173,6 +198,13 @@ impl Instance {
 
     /// Why the partition cannot go on, if that is so.
     pub fn lost(&mut self) -> Option<String> {
+        if self.checking.as_ref().is_some_and(JoinHandle::is_finished) {
+            match self.checking.take().map(JoinHandle::join) {
+                Some(Ok(Ok(()))) | None => {}
+                Some(Ok(Err(error))) => return Some(chain(&error)),
+                Some(Err(_)) => return Some("its snapshot cannot be checked".to_owned()),
+            }
+        }
         let ended = match self.child.as_mut().map(Child::try_wait) {
             Some(Ok(status)) => status.map(|status| status.to_string()),
             // Whoever started it is gone, and with it what could be known.
@@ -305,12 +337,41 @@ fn open_devices(spec: &Spec) -> Result<(Vec<Device>, Vec<File>), StartError> {
     Ok((devices, files))
 }
 
-/// Takes memory, all zeros.
-fn allocate(spec: &Spec) -> Result<(File, PartitionMemory), StartError> {
-    HugetlbFile::create(&spec.memory_file, spec.page_size, &spec.memory)?;
-    let file = open_memory(spec)?;
-    let memory = address_space::map(&file, spec.size())?;
-    Ok((file, memory))
+/// Takes memory, all zeros, and maps it; or that of a snapshot as it is there, with a mailbox of its own.
+fn allocate(spec: &Spec, source: &Source) -> Result<(Memory, Option<PartitionMemory>), StartError> {
+    if spec.memory_of_snapshot.is_none() {
+        HugetlbFile::create(&spec.memory_file, spec.page_size, &spec.memory)?;
+        let file = open_memory(spec)?;
+        let all = address_space::map(&file, spec.size())?;
+        return Ok((Memory { file, shared: None }, Some(all)));
+    }
+    let Source::Snapshot(snapshot) = source else {
+        return Err(StartError::DoesNotFit("the memory of a snapshot that is none"));
+    };
+    let mailbox = snapshot.piece(snapshot.machine.layout.mailbox)?;
+    let path = &spec.memory_file;
+    let failed = |source| StartError::MemoryFile { path: path.clone(), source };
+    let mut options = File::options();
+    options.read(true).write(true).create_new(true).mode(0o600);
+    let file = options.open(path).map_err(failed)?;
+    file.write_all_at(&mailbox, 0).map_err(failed)?;
+    let memory = snapshot.memory().try_clone().map_err(failed)?;
+    Ok((Memory { file: memory, shared: Some(file) }, None))
+}
+
+/// Checks the memory of a snapshot while a machine runs on it.
+fn check_behind(
+    snapshot: Box<Snapshot>,
+) -> Result<JoinHandle<Result<(), SnapshotError>>, StartError> {
+    let check = move || snapshot.check_memory();
+    let thread = std::thread::Builder::new().name("check".to_owned());
+    thread.spawn(check).map_err(StartError::Process)
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn open_memory(spec: &Spec) -> Result<File, StartError> {
@@ -365,7 +426,7 @@ fn write_tables(
 /// Starts the process, and waits until its CPUs run.
 fn start_machine(
     spec: &Spec,
-    memory: &File,
+    memory: &Memory,
     description: &Description,
     state: Option<&File>,
     disks: &[File],
@@ -393,10 +454,11 @@ fn start_machine(
     cgroup::enter(&spec.cgroup, child.id())?;
     let with = Descriptors {
         kvm: kvm.as_fd(),
-        memory: memory.as_fd(),
+        memory: memory.file.as_fd(),
         status: status.as_fd(),
         control: control.as_fd(),
         state: state.map(File::as_fd),
+        shared: memory.shared.as_ref().map(File::as_fd),
         devices: disks.iter().map(File::as_fd).collect(),
     };
     ours.set_read_timeout(Some(PATIENCE)).map_err(StartError::Process)?;

@@ -23,7 +23,7 @@ use super::virtio::mmio::Mmio;
 use super::virtio::net::Net;
 use super::virtio::rng::Rng;
 use super::virtio::service::Service;
-use super::vm::{Vm, VmError};
+use super::vm::{Memory, Vm, VmError};
 use crate::memory::{PartitionMemory, Segment};
 
 /// Why it cannot be made.
@@ -71,7 +71,7 @@ impl Machine {
     /// [`MachineError`]
     pub fn new(
         kvm: OwnedFd,
-        memory: &File,
+        memory: &Memory,
         description: &Description,
         descriptors: Vec<OwnedFd>,
         tell: &Sender<State>,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::filters::Mode;
 use super::topology::Topology;
+use crate::memory::Segment;
 use crate::units::{Bytes, CpuId, MacAddress, PhysAddr};
 
 /// What a virtual machine is made of, besides the descriptors.
@@ -24,6 +25,9 @@ pub struct Description {
     pub topology: Topology,
     /// How much memory its file holds.
     pub memory: Bytes,
+    /// Where the file is a snapshot's, and what is written to it its process's own: the piece that is not, the
+    /// mailbox, which has a file of its own.
+    pub shared: Option<Segment>,
     /// Where the kernel is entered.
     pub entry: PhysAddr,
     /// Where the page tables are that it is entered on.
@@ -94,6 +98,8 @@ pub struct Descriptors<T> {
     pub control: T,
     /// What another machine was, where this one goes on.
     pub state: Option<T>,
+    /// The file of the piece of memory that is shared, where only one is.
+    pub shared: Option<T>,
     /// Those of its devices that have one, in their order.
     pub devices: Vec<T>,
 }
@@ -116,7 +122,7 @@ pub fn send(
 ) -> io::Result<()> {
     let text = serde_json::to_vec(description)?;
     let first = [&with.kvm, &with.memory, &with.status, &with.control];
-    let all = first.into_iter().chain(&with.state).chain(&with.devices);
+    let all = first.into_iter().chain(&with.state).chain(&with.shared).chain(&with.devices);
     let numbers: Vec<_> = all.map(|fd| fd.as_raw_fd()).collect();
     let rights = [ControlMessage::ScmRights(&numbers)];
     let pieces = [IoSlice::new(&text)];
@@ -152,8 +158,9 @@ pub fn receive(from: &UnixStream) -> io::Result<(Description, Descriptors<OwnedF
     let mut next = || descriptors.next().ok_or_else(|| invalid("a descriptor did not come"));
     let (kvm, memory, status, control) = (next()?, next()?, next()?, next()?);
     let state = if description.restored { Some(next()?) } else { None };
+    let shared = if description.shared.is_some() { Some(next()?) } else { None };
     let devices = descriptors.collect();
-    Ok((description, Descriptors { kvm, memory, status, control, state, devices }))
+    Ok((description, Descriptors { kvm, memory, status, control, state, shared, devices }))
 }
 
 /// Answers whether the virtual machine runs, and hangs up.
@@ -195,6 +202,7 @@ mod tests {
             cpus: (0..255).map(CpuId).collect(),
             topology: Topology::flat(255),
             memory: Bytes::gib(1),
+            shared: Some(Segment { start: PhysAddr(0), size: Bytes::kib(4) }),
             entry: PhysAddr(1 << 24),
             page_tables: PhysAddr(1),
             boot_params: PhysAddr(2),
@@ -216,6 +224,7 @@ mod tests {
             status: fd,
             control: fd,
             state: Some(fd),
+            shared: Some(fd),
             devices: vec![fd; 17],
         };
         send(&ours, &description(), &with).unwrap();

@@ -24,9 +24,9 @@ use super::cgroup::CgroupError;
 use super::control::LONGEST_STATE;
 use super::message::Device;
 use super::topology::Topology;
-use crate::kernel_log::Anchor;
+use crate::kernel_log::{Anchor, ReadMemory};
 use crate::layout::Layout;
-use crate::memory::PartitionMemory;
+use crate::memory::{PartitionMemory, Segment};
 use crate::units::{Bytes, PhysAddr};
 
 /// The form of what is written here.
@@ -150,6 +150,7 @@ pub struct Snapshot {
     pub machine: Machine,
     chunks: Vec<[u8; HASH]>,
     state: File,
+    memory: File,
 }
 
 /// Writes a snapshot of a machine that is held. Bytes of memory that are behind are told to `progress`.
@@ -161,7 +162,7 @@ pub fn write(
     path: &Path,
     machine: &Machine,
     state: &[u8],
-    memory: &PartitionMemory,
+    memory: &dyn ReadMemory,
     progress: &mut dyn FnMut(Bytes),
 ) -> Result<(), SnapshotError> {
     fs::create_dir(path).map_err(|error| match error.kind() {
@@ -180,7 +181,7 @@ fn write_into(
     path: &Path,
     machine: &Machine,
     state: &[u8],
-    memory: &PartitionMemory,
+    memory: &dyn ReadMemory,
     progress: &mut dyn FnMut(Bytes),
 ) -> Result<(), SnapshotError> {
     save(&path.join(STATE), state)?;
@@ -192,9 +193,9 @@ fn write_into(
     let mut buffer = vec![0; CHUNK];
     for (offset, address, length) in chunks_of(machine.memory) {
         let chunk = buffer.get_mut(..length).unwrap_or_default();
-        memory
-            .read_slice(chunk, GuestAddress(address))
-            .map_err(|error| in_memory(io::Error::other(error)))?;
+        if !memory.read(PhysAddr(address), chunk) {
+            return Err(in_memory(io::Error::other("its memory cannot be read")));
+        }
         chunks.extend(blake3::hash(chunk).as_bytes());
         if chunk.iter().any(|byte| *byte != 0) {
             file.write_all_at(chunk, offset).map_err(in_memory)?;
@@ -218,7 +219,7 @@ fn write_into(
 }
 
 impl Snapshot {
-    /// Opens a snapshot: its memory is checked when it is loaded.
+    /// Opens a snapshot: its memory is checked when it is loaded, or by [`Snapshot::check_memory`].
     ///
     /// # Errors
     ///
@@ -247,7 +248,13 @@ impl Snapshot {
         }
         // What was checked is what is used: the file may be another by then.
         let copy = sealed_copy(&state).map_err(failed(&path.join(STATE), "copied"))?;
-        Ok(Self { path: path.to_owned(), machine, chunks: chunks.to_vec(), state: copy })
+        let memory_path = path.join(MEMORY);
+        let memory = open(&memory_path)?;
+        if memory.metadata().map_err(failed(&memory_path, "read"))?.len() != machine.memory.0 {
+            return Err(SnapshotError::Damaged { path: memory_path, at: None });
+        }
+        let chunks = chunks.to_vec();
+        Ok(Self { path: path.to_owned(), machine, chunks, state: copy, memory })
     }
 
     /// Whether a machine of this kind can go on where this one was held.
@@ -279,32 +286,91 @@ impl Snapshot {
         &self.state
     }
 
+    /// Its memory, as a file. Nothing of it was checked.
+    pub fn memory(&self) -> &File {
+        &self.memory
+    }
+
     /// Copies its memory to memory that is zero, and checks it.
     ///
     /// # Errors
     ///
     /// [`SnapshotError`]
     pub fn load(&self, memory: &PartitionMemory) -> Result<(), SnapshotError> {
-        let path = self.path.join(MEMORY);
-        let file = open(&path)?;
-        let damaged = |at| SnapshotError::Damaged { path: path.clone(), at };
-        if file.metadata().map_err(failed(&path, "read"))?.len() != self.machine.memory.0 {
-            return Err(damaged(None));
-        }
+        self.each_chunk(|address, chunk| {
+            if chunk.iter().all(|byte| *byte == 0) {
+                return Ok(());
+            }
+            let written = memory.write_slice(chunk, GuestAddress(address));
+            written.map_err(|error| failed(&self.memory_path(), "loaded")(io::Error::other(error)))
+        })
+    }
+
+    /// Checks its memory. What is changed afterwards is not seen.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`]
+    pub fn check_memory(&self) -> Result<(), SnapshotError> {
+        self.each_chunk(|_, _| Ok(()))
+    }
+
+    /// A piece of its memory, checked with what is beside it.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`]; [`SnapshotError::None`] where it has no such piece.
+    pub fn piece(&self, piece: Segment) -> Result<Vec<u8>, SnapshotError> {
+        let mut bytes = Vec::new();
         let mut buffer = vec![0; CHUNK];
-        for ((offset, address, length), hash) in chunks_of(self.machine.memory).zip(&self.chunks) {
-            let chunk = buffer.get_mut(..length).unwrap_or_default();
-            file.read_exact_at(chunk, offset).map_err(failed(&path, "read"))?;
-            if blake3::hash(chunk).as_bytes() != hash {
-                return Err(damaged(Some(offset)));
+        for (number, (offset, address, length)) in chunks_of(self.machine.memory).enumerate() {
+            let chunk = Segment { start: PhysAddr(address), size: Bytes(length as u64) };
+            if !chunk.overlaps(piece) {
+                continue;
             }
-            if chunk.iter().any(|byte| *byte != 0) {
-                memory
-                    .write_slice(chunk, GuestAddress(address))
-                    .map_err(|error| failed(&path, "loaded")(io::Error::other(error)))?;
-            }
+            let chunk = self.chunk(number, offset, buffer.get_mut(..length).unwrap_or_default())?;
+            let first = piece.start.0.saturating_sub(address) as usize;
+            let last = (piece.end().0 - address).min(length as u64) as usize;
+            bytes.extend_from_slice(chunk.get(first..last).unwrap_or_default());
+        }
+        match bytes.len() as u64 == piece.size.0 {
+            true => Ok(bytes),
+            false => Err(SnapshotError::None {
+                path: self.path.clone(),
+                why: "its memory does not hold what it is said to".to_owned(),
+            }),
+        }
+    }
+
+    fn each_chunk(
+        &self,
+        mut work: impl FnMut(u64, &[u8]) -> Result<(), SnapshotError>,
+    ) -> Result<(), SnapshotError> {
+        let mut buffer = vec![0; CHUNK];
+        for (number, (offset, address, length)) in chunks_of(self.machine.memory).enumerate() {
+            let chunk = self.chunk(number, offset, buffer.get_mut(..length).unwrap_or_default())?;
+            work(address, chunk)?;
         }
         Ok(())
+    }
+
+    /// Reads a chunk and checks it.
+    fn chunk<'a>(
+        &self,
+        number: usize,
+        offset: u64,
+        buffer: &'a mut [u8],
+    ) -> Result<&'a [u8], SnapshotError> {
+        let path = self.memory_path();
+        self.memory.read_exact_at(buffer, offset).map_err(failed(&path, "read"))?;
+        match self.chunks.get(number) == Some(blake3::hash(buffer).as_bytes()) {
+            true => Ok(buffer),
+            false => Err(SnapshotError::Damaged { path, at: Some(offset) }),
+        }
+    }
+
+    fn memory_path(&self) -> PathBuf {
+        self.path.join(MEMORY)
     }
 }
 
@@ -315,10 +381,7 @@ fn describe(topology: Topology) -> String {
 
 /// The chunks of so much memory: where in its file, where in the machine, and how long.
 fn chunks_of(size: Bytes) -> impl Iterator<Item = (u64, u64, usize)> {
-    let mut offset = 0;
-    address_space::places(size).into_iter().flat_map(move |place| {
-        let first = offset;
-        offset += place.size.0;
+    address_space::with_offsets(size).flat_map(|(place, first)| {
         (0..place.size.0).step_by(CHUNK).map(move |at| {
             let length = (place.size.0 - at).min(CHUNK as u64) as usize;
             (first + at, place.start.0 + at, length)

@@ -30,12 +30,16 @@ pub struct Spec {
     pub cpus: Vec<CpuId>,
     /// How the virtual ones belong together.
     pub topology: Topology,
-    /// The file on hugetlbfs that holds its memory.
+    /// The file that holds its memory, on hugetlbfs.
     pub memory_file: PathBuf,
     /// The pages of that file.
     pub page_size: PageSize,
     /// How much memory, from which nodes.
     pub memory: Vec<NodeShare>,
+    /// Where its memory is the snapshot's until it is written to, and its process's own from then on: how much.
+    /// There is none of the other kind then, and the file holds its mailbox alone.
+    #[serde(default)]
+    pub memory_of_snapshot: Option<Bytes>,
     /// The kernel, an uncompressed ELF file.
     pub kernel: PathBuf,
     /// The initramfs: archives, laid behind each other.
@@ -89,6 +93,9 @@ pub struct TapSpec {
 impl Spec {
     /// All of its memory.
     pub fn size(&self) -> Bytes {
+        if let Some(size) = self.memory_of_snapshot {
+            return size;
+        }
         Bytes(self.memory.iter().fold(0, |sum: u64, share| sum.saturating_add(share.size.0)))
     }
 }

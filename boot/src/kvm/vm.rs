@@ -73,6 +73,27 @@ fn routes() -> Result<KvmIrqRouting, VmError> {
         .map_err(|_| refused("KVM_SET_GSI_ROUTING")(kvm_ioctls::Error::new(libc::E2BIG)))
 }
 
+/// What its memory is made of.
+#[derive(Debug)]
+pub struct Memory {
+    /// The file.
+    pub file: File,
+    /// That of the piece which is shared, where the rest is the machine's own as soon as it is written to.
+    pub shared: Option<File>,
+}
+
+impl Memory {
+    fn map(&self, description: &Description) -> Result<PartitionMemory, VmError> {
+        let size = description.memory;
+        Ok(match (&self.shared, description.shared) {
+            (Some(shared), Some(piece)) => {
+                address_space::map_own(&self.file, size, (piece, shared))?
+            }
+            _ => address_space::map(&self.file, size)?,
+        })
+    }
+}
+
 /// A virtual machine whose CPUs have not run yet.
 pub struct Vm {
     /// The machine itself.
@@ -94,7 +115,7 @@ impl Vm {
     /// # Errors
     ///
     /// [`VmError`]
-    pub fn new(kvm: OwnedFd, memory: &File, description: &Description) -> Result<Self, VmError> {
+    pub fn new(kvm: OwnedFd, memory: &Memory, description: &Description) -> Result<Self, VmError> {
         use std::os::fd::FromRawFd as _;
         // SAFETY: the descriptor is given away here.
         let kvm = unsafe { Kvm::from_raw_fd(kvm.into_raw_fd()) };
@@ -109,7 +130,7 @@ impl Vm {
         fd.create_irq_chip().map_err(refused("KVM_CREATE_IRQCHIP"))?;
         fd.set_gsi_routing(&routes()?).map_err(refused("KVM_SET_GSI_ROUTING"))?;
 
-        let memory = address_space::map(memory, description.memory)?;
+        let memory = memory.map(description)?;
         for (slot, place) in (0..).zip(address_space::places(description.memory)) {
             let address = memory.get_host_address(GuestAddress(place.start.0));
             let address = address.map_err(|_| VmError::TooSmall("its map"))?;

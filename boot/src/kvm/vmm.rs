@@ -12,6 +12,7 @@ use std::time::Duration;
 use kvm_ioctls::VmFd;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
+use vm_memory::{GuestAddress, GuestMemoryBackend as _};
 
 use super::control::{self, Running};
 use super::cpus::{Cpus, prepare_signal};
@@ -23,6 +24,7 @@ use super::saved::{MachineState, SaveError};
 use super::status::{self, Counting, State};
 use super::vcpu::Stopped;
 use super::virtio::mmio::Mmio;
+use super::vm::Memory;
 use crate::units::CpuId;
 
 /// The program's argument that makes it such a process.
@@ -70,7 +72,7 @@ pub fn run() -> ExitCode {
     let state = with.state.map(File::from);
     let (tell, hear) = channel();
     let counting: Vec<_> = description.cpus.iter().map(|_| Arc::new(Counting::default())).collect();
-    let memory = File::from(with.memory);
+    let memory = Memory { file: with.memory.into(), shared: with.shared.map(File::from) };
     let started = Machine::new(with.kvm, &memory, &description, with.devices, &tell)
         .map_err(VmmError::from)
         .and_then(|machine| {
@@ -132,8 +134,8 @@ fn start(
     counting: &[Arc<Counting>],
     tell: &Sender<State>,
 ) -> Result<(Arc<VmFd>, Vec<Mmio>), VmmError> {
-    let Machine { cpus, ports, registers, service, devices, memory: _, vm, saved_registers } =
-        machine;
+    let Machine { cpus, ports, registers, service, devices, memory, vm, saved_registers } = machine;
+    let base = memory.get_host_address(GuestAddress(0)).map_or(0, |base| base as u64);
     let (ports, registers, vm) = (Arc::new(ports), Arc::new(registers), Arc::new(vm));
     let cpus = Cpus::new(cpus);
     prepare_signal().map_err(VmmError::Thread)?;
@@ -143,6 +145,7 @@ fn start(
         ports: ports.clone(),
         devices: devices.clone(),
         registers: saved_registers,
+        base,
     };
     let failed = tell.clone();
     std::thread::Builder::new()

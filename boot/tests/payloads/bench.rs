@@ -17,6 +17,7 @@ use boot::kvm::saved::{CpuState, SharedState, register_numbers};
 use boot::kvm::status::{Counters, Counting, State};
 use boot::kvm::vcpu::Stopped;
 use boot::kvm::virtio::mmio::Mmio;
+use boot::kvm::vm::Memory;
 use boot::kvm::{FilterMode, Topology};
 use boot::memory::Segment;
 use boot::page_tables::identity_map;
@@ -188,6 +189,7 @@ impl Bench {
             entry: PhysAddr(setup.entry),
             page_tables: PhysAddr(PAGE_TABLES),
             boot_params: PhysAddr(0),
+            shared: None,
             user: 0,
             filter: FilterMode::default(),
             restored: false,
@@ -195,6 +197,7 @@ impl Bench {
         };
         let kvm = File::options().read(true).write(true).open("/dev/kvm").expect("KVM");
         let (tell, states) = channel();
+        let memory = Memory { file: memory, shared: None };
         let machine = Machine::new(kvm.into(), &memory, &description, Vec::new(), &tell);
         let mut machine = machine.expect("a machine");
         let (tell, results) = channel();
@@ -220,7 +223,18 @@ impl Bench {
             // It ends with this process, as programs halt.
             thread::spawn(move || tell.send(cpus.run(number, &ports, &registers, &counts)));
         }
-        Self { memory, devices, accesses, vm, cpus, numbers, counting, results, states, stopped }
+        Self {
+            memory: memory.file,
+            devices,
+            accesses,
+            vm,
+            cpus,
+            numbers,
+            counting,
+            results,
+            states,
+            stopped,
+        }
     }
 
     /// What the program tells next.

@@ -62,6 +62,26 @@ fn what_is_written_is_read() {
 
 /// GHSA-875g-mfp6-g7f9: a snapshot is what somebody wrote.
 #[test]
+fn a_piece_is_checked_with_what_is_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = written(folder.path());
+    let snapshot = Snapshot::open(&path).unwrap();
+    let piece = |start, size| snapshot.piece(Segment { start: PhysAddr(start), size: Bytes(size) });
+    assert_eq!(piece(2, 3).unwrap(), b"gin");
+    let end = piece(SIZE.0 - (2 << 20), 2 << 20).unwrap();
+    assert_eq!((end.len(), end.ends_with(b"\0end")), (2 << 20, true), "of two chunks");
+    assert!(matches!(piece(SIZE.0 - 1, 2), Err(SnapshotError::None { .. })), "beyond its end");
+    assert!(matches!(piece(u64::MAX, 2), Err(SnapshotError::None { .. })));
+    snapshot.check_memory().unwrap();
+    let file = File::options().write(true).open(path.join(MEMORY)).unwrap();
+    file.write_all_at(b"E", SIZE.0 - 3).unwrap();
+    assert_eq!(piece(0, 5).unwrap(), b"begin", "in another chunk");
+    for damaged in [piece(4 << 20, 1).map(drop), snapshot.check_memory()] {
+        assert!(matches!(damaged, Err(SnapshotError::Damaged { at: Some(0x40_0000), .. })));
+    }
+}
+
+#[test]
 fn what_was_damaged_or_is_something_else_is_refused() {
     type Spoil = fn(&Path);
     let spoilt: [(&str, Spoil); 13] = [
