@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::host_memory::{NodeShare, PageSize};
 use crate::kernel_log::{LogError, Record as LogRecord};
 use crate::memory::{self, PartitionMemory, Segment};
+use crate::units::MacAddress;
 use crate::{bare, kvm};
 
 /// What a partition is made of.
@@ -165,9 +166,14 @@ impl Spec {
         }
     }
 
-    /// Whether it goes on from a snapshot.
-    pub fn is_restored(&self) -> bool {
-        matches!(self, Self::Kvm(spec) if spec.snapshot.is_some())
+    /// Where it goes on from a snapshot, the addresses of its network devices.
+    pub fn goes_on(&self) -> Option<Vec<MacAddress>> {
+        match self {
+            Self::Kvm(spec) if spec.snapshot.is_some() => {
+                Some(spec.taps.iter().map(|tap| tap.mac).collect())
+            }
+            _ => None,
+        }
     }
 
     /// As a bare one, where it is.

@@ -132,6 +132,11 @@ impl PartitionDir {
         self.0.join("machine.sock")
     }
 
+    /// The mailbox of a virtual machine whose other memory is its own.
+    pub fn mailbox(&self) -> PathBuf {
+        self.0.join("mailbox")
+    }
+
     /// Held by the one keeper; holds its process id.
     pub fn lock(&self) -> PathBuf {
         self.0.join("keeper.pid")

@@ -31,8 +31,8 @@ pub use frame::{
     FrameDecoder, FrameError, HEADER, MAX_FRAME, decode, encode, encode_into, frame_length,
 };
 pub use message::{
-    Configuration, ExecRequest, ExitStatus, Hello, Interrupts, Pressure, PressureLine, SessionId,
-    Signals, Stop, Stream, TerminalSize, ToGuest, ToHost, WorkloadState,
+    Configuration, ExecRequest, ExitStatus, Hello, Identity, Interrupts, Pressure, PressureLine,
+    SessionId, Signals, Stop, Stream, TerminalSize, ToGuest, ToHost, WorkloadState,
 };
 pub use shared::SharedMemory;
 pub use workload::{Restart, Workload};

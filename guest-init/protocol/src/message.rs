@@ -69,6 +69,9 @@ pub enum ToGuest {
         /// Milliseconds between SIGTERM and SIGKILL.
         grace_ms: u32,
     },
+    /// The partition was held and goes on from there, some time later, maybe beside others that do: who it is now.
+    /// Comes before [`ToGuest::Configure`], from every keeper that attaches.
+    GoesOn(Box<Identity>),
 }
 
 /// From the partition to its keeper. Boxes as in [`ToGuest`].
@@ -181,6 +184,21 @@ pub struct Configuration {
     pub hostname: String,
     /// Workloads, after those of the image; one of the same name replaces the image's.
     pub workloads: Vec<Workload>,
+}
+
+/// What makes a partition that goes on from a snapshot another one than the next that does.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Host name; the partition's name. Where it is another than before, this is a clone.
+    pub hostname: String,
+    /// What a clone is known by; random.
+    pub machine_id: [u8; 16],
+    /// What nobody else's random numbers come from.
+    pub seed: [u8; 32],
+    /// Nanoseconds since 1970.
+    pub realtime_ns: u64,
+    /// Addresses of its network devices, in their order.
+    pub macs: Vec<[u8; 6]>,
 }
 
 /// A program to run.

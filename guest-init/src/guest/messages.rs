@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use protocol::{Configuration, ExecRequest, Hello, SessionId, ToGuest, ToHost, VERSION};
+use protocol::{Configuration, ExecRequest, Hello, Identity, SessionId, ToGuest, ToHost, VERSION};
 
 use super::{Ending, Guest, SESSIONS, inner_pid};
 use crate::configuration::image::merge;
@@ -10,7 +10,7 @@ use crate::measure::{meminfo, uptime_ms};
 use crate::program::{Program, Request, StartError, prepare};
 use crate::session::Session;
 use crate::sys::files::read_or_empty;
-use crate::sys::{kmsg, machine};
+use crate::sys::{identity, kmsg, machine};
 use crate::workload::Supervised;
 
 impl Guest {
@@ -64,6 +64,7 @@ impl Guest {
         match message {
             ToGuest::Ping { sequence } => self.link.send(ToHost::Pong { sequence }),
             ToGuest::Configure(configuration) => self.configure(&configuration, now),
+            ToGuest::GoesOn(identity) => self.go_on_as(&identity),
             ToGuest::Exec(request) => self.exec(&request),
             ToGuest::Input { session, data } => self.input(session, &data),
             ToGuest::InputEnd { session } => {
@@ -130,6 +131,29 @@ impl Guest {
             self.warn(format!("cannot set the host name: {error}"));
         }
         self.add_workloads(configuration, now);
+    }
+
+    /// Becomes another than whoever goes on from the same snapshot. What cannot be changed is warned of.
+    pub(super) fn go_on_as(&mut self, identity: &Identity) {
+        if !machine::is_init() {
+            return;
+        }
+        let attempts = [
+            ("reseed the random numbers", identity::reseed(&identity.seed)),
+            ("set the clock", identity::set_clock(identity.realtime_ns)),
+            (
+                "change the addresses of its network devices",
+                identity::set_addresses(&identity.macs),
+            ),
+        ];
+        let is_clone = machine::hostname() != identity.hostname;
+        let renamed = is_clone
+            .then(|| ("change the machine's id", identity::set_machine_id(&identity.machine_id)));
+        for (what, result) in attempts.into_iter().chain(renamed) {
+            if let Err(error) = result {
+                self.warn(format!("cannot {what}: {error}"));
+            }
+        }
     }
 
     /// Makes all workloads due that are not there yet; one that runs keeps its former definition.

@@ -27,6 +27,11 @@ pub fn is_init() -> bool {
     std::process::id() == 1
 }
 
+/// The host name; empty where the kernel does not say.
+pub fn hostname() -> String {
+    super::files::read_or_empty("/proc/sys/kernel/hostname").trim_end().to_owned()
+}
+
 /// Sets the host name.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Everything that talks to the kernel, and all of this crate's `unsafe`.
 
 pub mod files;
+pub mod identity;
 pub mod kmsg;
 pub mod machine;
 pub mod modules;

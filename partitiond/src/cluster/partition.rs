@@ -66,6 +66,13 @@ pub(super) fn partition(node: &Node, problems: &mut Problems) -> Option<Partitio
     let snapshot =
         fields.get("snapshot").map(|node| absolute(node, "a snapshot's folder", problems));
     let taps = fields.get("taps").map(|node| taps(node, problems));
+    if let (Some(MemorySource::Snapshot), None, Some(span)) =
+        (source, &snapshot, fields.name_span("memory_source"))
+    {
+        let message = "there is no snapshot that this memory could be of";
+        let error = Diagnostic::new(span, message, "this partition goes on from none");
+        problems.push(error.help("name its folder as `snapshot`, or leave `memory_source` out"));
+    }
     Some(Partition {
         image: image?,
         cpus: cpus?,
@@ -205,13 +212,14 @@ fn numa(node: &Node, problems: &mut Problems) -> Option<Numa> {
 }
 
 fn memory_source(node: &Node, problems: &mut Problems) -> Option<MemorySource> {
-    let known = ["Hugetlb", "SoftReserved", "Memmap"];
+    let known = ["Hugetlb", "SoftReserved", "Memmap", "Snapshot"];
     let (word, body) = variant(node, "memory source", &known, problems)?;
     match word {
         "SoftReserved" => {
             plain(word, body, &node.span, problems).map(|()| MemorySource::SoftReserved)
         }
         "Memmap" => plain(word, body, &node.span, problems).map(|()| MemorySource::Memmap),
+        "Snapshot" => plain(word, body, &node.span, problems).map(|()| MemorySource::Snapshot),
         _ if *body == Body::None => Some(MemorySource::default()),
         _ => {
             let fields = body_fields(body, &node.span, "Hugetlb", &["page"], problems)?;

@@ -229,6 +229,9 @@ pub enum MemorySource {
     SoftReserved,
     /// A range that the host was booted without (`memmap=…$…`).
     Memmap,
+    /// That of the snapshot which the partition goes on from: shared with all others that do, and its own from where it
+    /// writes. Ordinary pages of the running host, each taken when it is first written to.
+    Snapshot,
 }
 
 impl Default for MemorySource {
@@ -243,7 +246,7 @@ impl MemorySource {
         match self {
             Self::Hugetlb { page } => page.size(),
             // Kernels are loaded at, and map themselves with, 2 MiB.
-            Self::SoftReserved | Self::Memmap => Bytes::mib(2),
+            Self::SoftReserved | Self::Memmap | Self::Snapshot => Bytes::mib(2),
         }
     }
 
@@ -254,12 +257,13 @@ impl MemorySource {
             Self::Hugetlb { page: HugePage::OneGiB } => "huge pages of 1 GiB",
             Self::SoftReserved => "soft-reserved",
             Self::Memmap => "memmap",
+            Self::Snapshot => "shared with a snapshot",
         }
     }
 
     /// Whether it is memory of the running host, rather than some that the host was booted without.
     pub fn is_from_host(self) -> bool {
-        matches!(self, Self::Hugetlb { .. })
+        matches!(self, Self::Hugetlb { .. } | Self::Snapshot)
     }
 
     /// Its name in the cluster file.
@@ -268,6 +272,7 @@ impl MemorySource {
             Self::Hugetlb { .. } => "Hugetlb",
             Self::SoftReserved => "SoftReserved",
             Self::Memmap => "Memmap",
+            Self::Snapshot => "Snapshot",
         }
     }
 }

@@ -8,10 +8,11 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use boot::backend::{Guard, Instance};
+use boot::units::MacAddress;
 use protocol::channel::{Channel, ChannelError, RingChannel};
 use protocol::mailbox::Mailbox;
 use protocol::ring::RingError;
-use protocol::{Configuration, SessionId, Stop, ToGuest, ToHost, VERSION, WorkloadState};
+use protocol::{Configuration, Identity, SessionId, Stop, ToGuest, ToHost, VERSION, WorkloadState};
 use tokio::sync::watch;
 
 use self::ending::Ending;
@@ -40,6 +41,8 @@ pub struct Partition {
     channel: Option<RingChannel>,
     outgoing: Outgoing,
     configuration: Configuration,
+    /// Addresses of its network devices, where it goes on from a snapshot.
+    goes_on: Option<Vec<MacAddress>>,
     sessions: Sessions,
     log: Rc<Log>,
     reports: watch::Sender<Report>,
@@ -68,6 +71,7 @@ impl Partition {
             channel: None,
             outgoing: Outgoing::default(),
             configuration,
+            goes_on: spec.boot.goes_on(),
             sessions: Sessions::default(),
             log,
             reports,
@@ -175,6 +179,9 @@ impl Partition {
                     report.boot_id = Some(bounded(hello.boot_id));
                 });
                 self.ending.heard();
+                if let Some(identity) = self.identity() {
+                    self.speak(ToGuest::GoesOn(Box::new(identity)));
+                }
                 self.speak(ToGuest::Configure(Box::new(self.configuration.clone())));
             }
             ToHost::Ready { .. } => {
@@ -265,6 +272,23 @@ impl Partition {
                 self.speak(ToGuest::Shutdown { stop: Stop::PowerOff, grace_ms });
             }
         }
+    }
+
+    /// Who a partition is that goes on from a snapshot. Without random numbers it stays who it was.
+    fn identity(&self) -> Option<Identity> {
+        let macs = self.goes_on.as_ref()?.iter().map(|mac| mac.bytes()).collect();
+        let (id, seed) = match (boot::contents::seed(), boot::contents::seed()) {
+            (Ok(id), Ok(seed)) => (id, seed),
+            (Err(error), _) | (_, Err(error)) => {
+                self.log.note(&format!("it goes on as who it was: {error}"));
+                return None;
+            }
+        };
+        let mut machine_id = [0; 16];
+        machine_id.iter_mut().zip(id).for_each(|(into, from)| *into = from);
+        let realtime_ns = now_ms().saturating_mul(1_000_000);
+        let hostname = self.configuration.hostname.clone();
+        Some(Identity { hostname, machine_id, seed, realtime_ns, macs })
     }
 
     fn speak(&mut self, message: ToGuest) {

@@ -51,6 +51,7 @@ fn source(placer: &mut Placer, at: usize) {
     let page = source.page();
     let sizes = &placer.machine.hugepage_sizes;
     let (what, hint) = match source {
+        MemorySource::Snapshot => return,
         MemorySource::Hugetlb { .. } if sizes.contains(&page) => return,
         MemorySource::Hugetlb { .. } if sizes.is_empty() => {
             (format!("huge pages of {page}"), "take another memory source".to_owned())

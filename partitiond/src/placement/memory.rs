@@ -77,7 +77,7 @@ impl Memory {
 
     fn amounts(&self, source: MemorySource) -> &[u64] {
         match source {
-            MemorySource::Hugetlb { .. } => &self.kernel,
+            MemorySource::Hugetlb { .. } | MemorySource::Snapshot => &self.kernel,
             MemorySource::SoftReserved => &self.soft_reserved,
             MemorySource::Memmap => &self.memmap,
         }
@@ -92,7 +92,7 @@ impl Memory {
     pub fn on_node(&self, node: usize, source: MemorySource) -> Bytes {
         let left = self.amounts(source)[node];
         let left = match source {
-            MemorySource::Hugetlb { .. } => left.min(self.kernel_total),
+            source if source.is_from_host() => left.min(self.kernel_total),
             _ => left,
         };
         Bytes(left - left % source.page().0)
@@ -104,7 +104,7 @@ impl Memory {
         let whole = self.amounts(source).iter().map(|left| left - left % page);
         let sum = whole.fold(0, u64::saturating_add);
         match source {
-            MemorySource::Hugetlb { .. } => Bytes(sum.min(self.kernel_total)),
+            source if source.is_from_host() => Bytes(sum.min(self.kernel_total)),
             _ => Bytes(sum),
         }
     }
@@ -121,7 +121,7 @@ impl Memory {
         let page = source.page().0;
         let pages = amount.0 / page;
         let total_weight: u64 = weights.iter().map(|(_, weight)| *weight as u64).sum();
-        if matches!(source, MemorySource::Hugetlb { .. }) && amount.0 > self.kernel_total {
+        if source.is_from_host() && amount.0 > self.kernel_total {
             return None;
         }
         let mut found: BTreeMap<usize, u64> = BTreeMap::new();
@@ -159,7 +159,7 @@ impl Memory {
     pub fn claim(&mut self, amounts: &BTreeMap<usize, u64>, source: MemorySource) -> bool {
         let sum = amounts.values().fold(0_u64, |sum, amount| sum.saturating_add(*amount));
         let left = self.amounts(source);
-        let from_kernel = matches!(source, MemorySource::Hugetlb { .. });
+        let from_kernel = source.is_from_host();
         if amounts.iter().any(|(node, amount)| left[*node] < *amount)
             || (from_kernel && sum > self.kernel_total)
         {
@@ -169,7 +169,7 @@ impl Memory {
             self.kernel_total -= sum;
         }
         let list = match source {
-            MemorySource::Hugetlb { .. } => &mut self.kernel,
+            MemorySource::Hugetlb { .. } | MemorySource::Snapshot => &mut self.kernel,
             MemorySource::SoftReserved => &mut self.soft_reserved,
             MemorySource::Memmap => &mut self.memmap,
         };

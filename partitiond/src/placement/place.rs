@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use boot::units::{Bytes, CpuSet};
 
-use crate::cluster::{Cluster, MemorySource, Numa, Partition};
+use crate::cluster::{Cluster, Numa, Partition};
 use crate::inventory::Machine;
 
 use super::free::Free;
@@ -214,7 +214,7 @@ impl Placer<'_> {
             let message =
                 format!("\"{name}\" asks for {memory}, and {total} are left to give away");
             let hint = match source {
-                MemorySource::Hugetlb { .. } => {
+                source if source.is_from_host() => {
                     "ask for less, take some from another partition, or lower `host.memory`"
                 }
                 _ => "ask for less, take some from another partition, or boot the host with more",
@@ -267,7 +267,7 @@ impl Placer<'_> {
                 .collect();
             let numa = request.partition.numa.clone();
             let assignment = Assignment { cpus: self.topology.cpus(&cores), memory, source, numa };
-            if matches!(source, MemorySource::Hugetlb { .. }) {
+            if source.is_from_host() {
                 from_kernel += assignment.memory_total().0;
             }
             for cpu in assignment.cpus.iter() {

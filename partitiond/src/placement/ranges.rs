@@ -32,7 +32,7 @@ pub fn node_of(machine: &Machine, pool: &Pool) -> Option<NodeId> {
 /// The kind of pool that a memory source is; `None` for memory of the running host.
 pub fn kind_of(source: MemorySource) -> Option<PoolKind> {
     match source {
-        MemorySource::Hugetlb { .. } => None,
+        MemorySource::Hugetlb { .. } | MemorySource::Snapshot => None,
         MemorySource::SoftReserved => Some(PoolKind::SoftReserved),
         MemorySource::Memmap => Some(PoolKind::Memmap),
     }

@@ -85,7 +85,7 @@ impl Supervisor {
     /// Ranges of pools for a partition, where its memory comes from there, that nobody else owns.
     fn ranges_of(&self, entry: &Entry) -> Result<Vec<Segment>, Problem> {
         let plan::Spec { source, memory, .. } = &entry.wanted;
-        if matches!(source, MemorySource::Hugetlb { .. }) {
+        if source.is_from_host() {
             return Ok(Vec::new());
         }
         let machine = self.machine().map_err(|error| failed(&error))?;
@@ -278,7 +278,7 @@ pub(super) fn page_size_of(source: MemorySource) -> Option<PageSize> {
     match source {
         MemorySource::Hugetlb { page: HugePage::TwoMiB } => Some(PageSize::Large),
         MemorySource::Hugetlb { page: HugePage::OneGiB } => Some(PageSize::Giant),
-        MemorySource::SoftReserved | MemorySource::Memmap => None,
+        MemorySource::SoftReserved | MemorySource::Memmap | MemorySource::Snapshot => None,
     }
 }
 

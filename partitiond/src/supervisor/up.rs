@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use boot::backend;
 use boot::kvm::{DiskSpec, FilterMode, TapSpec};
-use boot::units::MacAddress;
+use boot::units::{Bytes, MacAddress};
 use protocol::{Configuration, FrameError, ToGuest, VERSION, encode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -17,7 +17,7 @@ use super::planned::{Planned, by_action, kernel_of};
 use super::start::{cpus_of, page_size_of, shares_of, virtual_cpus};
 use super::{Supervisor, failed, problem};
 use crate::api::{End, Phase, Problem, ProblemKind, Progress};
-use crate::cluster::{Backend, Disk, Tap};
+use crate::cluster::{Backend, Disk, MemorySource, Tap};
 use crate::keeper::{BOOTING, KeeperSpec, describe};
 use crate::ledger::Entry;
 use crate::paths::Paths;
@@ -296,9 +296,14 @@ impl Supervisor {
             .map_err(|error| problem(ProblemKind::Invalid, format!("{name}: {error}"), None))?;
         let huge = page_size_of(spec.source);
         let page_size = huge.unwrap_or_default();
-        let memory_file = self.paths.hugepages(page_size).join(name);
+        let memory_file = match spec.source {
+            MemorySource::Snapshot => self.paths.partition(name).mailbox(),
+            _ => self.paths.hugepages(page_size).join(name),
+        };
         let memory = huge.map_or(Vec::new(), |_| shares_of(&spec.memory));
         if spec.backend == Backend::Kvm {
+            let all: u64 = spec.memory.values().map(|part| part.0).sum();
+            let memory_of_snapshot = (spec.source == MemorySource::Snapshot).then_some(Bytes(all));
             let (cpus, topology) = virtual_cpus(&planned.machine, &spec.cpus);
             return Ok(backend::Spec::Kvm(boot::kvm::Spec {
                 cpus,
@@ -306,6 +311,7 @@ impl Supervisor {
                 memory_file,
                 page_size,
                 memory,
+                memory_of_snapshot,
                 kernel: image.vmlinux,
                 initramfs: image.initramfs,
                 command_line: words,
