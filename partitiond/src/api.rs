@@ -261,6 +261,9 @@ pub struct PartitionStatus {
     pub backend: String,
     /// Its CPUs, by the host's numbers.
     pub cpus: CpuSet,
+    /// How many virtual ones run on the host's, where none is its own.
+    #[serde(default)]
+    pub shared_cpus: Option<u32>,
     /// Its memory.
     pub memory: Bytes,
     /// Where its memory lies.

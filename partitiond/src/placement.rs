@@ -97,6 +97,8 @@ pub struct HostShare {
 pub enum CpuReason {
     /// The file names them.
     Asked,
+    /// None are its own: it runs on the host's.
+    Shared,
     /// It has them already.
     Kept,
     /// It has some of them already: those of this set.

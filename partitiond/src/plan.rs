@@ -7,7 +7,7 @@ use boot::units::{Bytes, CpuSet, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{
-    Backend, Cluster, Disk, Interval, MemorySource, Numa, Partition, Restart, Tap,
+    Backend, Cluster, Cpus, Disk, Interval, MemorySource, Numa, Partition, Restart, Tap,
     default_hang_after,
 };
 use crate::placement::{Assignment, Assignments, Placement};
@@ -39,6 +39,9 @@ pub struct Spec {
     pub backend: Backend,
     /// Its CPUs.
     pub cpus: CpuSet,
+    /// How many virtual ones it has that run on the host's; it has none of its own then.
+    #[serde(default)]
+    pub shared_cpus: Option<u32>,
     /// Its memory on each node.
     pub memory: BTreeMap<NodeId, Bytes>,
     /// Where the memory comes from.
@@ -106,6 +109,10 @@ pub fn desired(
             image: ImageRef { name: partition.image.clone(), digest: resolved.digest },
             backend: resolved.backend,
             cpus: assignment.cpus,
+            shared_cpus: match partition.cpus {
+                Cpus::Shared(count) => Some(count),
+                _ => None,
+            },
             memory: assignment.memory,
             source: assignment.source,
             numa: assignment.numa,

@@ -102,6 +102,7 @@ impl Instance {
         let failed = at(Step::StartMachine);
         let description = Description {
             cpus: spec.cpus.clone(),
+            pinned: !spec.shared_cpus,
             topology: spec.topology,
             memory: spec.size(),
             entry,

@@ -21,6 +21,8 @@ use crate::units::{Bytes, CpuId, MacAddress, PhysAddr};
 pub struct Description {
     /// The host's CPU of each virtual one.
     pub cpus: Vec<CpuId>,
+    /// Whether each stays there; else they run wherever the host has time.
+    pub pinned: bool,
     /// How the virtual ones belong together.
     pub topology: Topology,
     /// How much memory its file holds.
@@ -200,6 +202,7 @@ mod tests {
     fn description() -> Description {
         Description {
             cpus: (0..255).map(CpuId).collect(),
+            pinned: true,
             topology: Topology::flat(255),
             memory: Bytes::gib(1),
             shared: Some(Segment { start: PhysAddr(0), size: Bytes::kib(4) }),

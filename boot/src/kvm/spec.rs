@@ -28,6 +28,9 @@ use crate::units::{Bytes, CpuId, MacAddress, PhysAddr};
 pub struct Spec {
     /// The host's CPU of each virtual one, 1 to 255: thread by thread, core by core.
     pub cpus: Vec<CpuId>,
+    /// Whether they run wherever the host has time instead.
+    #[serde(default)]
+    pub shared_cpus: bool,
     /// How the virtual ones belong together.
     pub topology: Topology,
     /// The file that holds its memory, on hugetlbfs.

@@ -170,11 +170,12 @@ fn start(
         })
         .map_err(VmmError::Thread)?;
     for ((number, on), counting) in description.cpus.iter().enumerate().zip(counting) {
-        let (on, counting, tell) = (*on, counting.clone(), tell.clone());
+        let on = description.pinned.then_some(*on);
+        let (counting, tell) = (counting.clone(), tell.clone());
         let cpus = cpus.clone();
         let (ports, registers) = (ports.clone(), registers.clone());
         std::thread::Builder::new()
-            .name(format!("on CPU {}", on.0))
+            .name(on.map_or("on any CPU".to_owned(), |on| format!("on CPU {}", on.0)))
             .spawn(move || {
                 let run = || cpus.run(number, &ports, &registers, &counting);
                 let _ = tell.send(run_on(on, run));
@@ -197,10 +198,10 @@ fn restore(machine: &Machine, state: File) -> Result<(), VmmError> {
     Ok(state.restore(cpus, vm, ports, devices)?)
 }
 
-fn run_on(on: CpuId, run: impl FnOnce() -> Stopped) -> State {
-    let mut only = CpuSet::new();
-    let pinned = only.set(on.0 as usize).and_then(|()| sched_setaffinity(Pid::from_raw(0), &only));
-    if let Err(error) = pinned {
+fn run_on(on: Option<CpuId>, run: impl FnOnce() -> Stopped) -> State {
+    if let Some(on) = on
+        && let Err(error) = pin(on)
+    {
         return State::Failed(format!("a virtual CPU cannot run on {on}: {error}"));
     }
     if let Err(error) = filters::restrict(Thread::Cpu) {
@@ -210,4 +211,11 @@ fn run_on(on: CpuId, run: impl FnOnce() -> Stopped) -> State {
         Stopped::TripleFault => State::Restart,
         Stopped::Broken(why) => State::Failed(why),
     }
+}
+
+/// Has this thread run on that CPU only.
+fn pin(on: CpuId) -> nix::Result<()> {
+    let mut only = CpuSet::new();
+    only.set(on.0 as usize)?;
+    sched_setaffinity(Pid::from_raw(0), &only)
 }

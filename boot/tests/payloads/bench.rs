@@ -184,6 +184,7 @@ impl Bench {
         prepare_signal().expect("a signal");
         let description = Description {
             cpus: (0..setup.cpus).map(CpuId).collect(),
+            pinned: true,
             topology: Topology::flat(setup.cpus),
             memory: setup.memory,
             entry: PhysAddr(setup.entry),

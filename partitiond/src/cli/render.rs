@@ -14,6 +14,7 @@ pub use table::Table;
 
 use anstyle::AnsiColor;
 
+use crate::api::PartitionStatus;
 use crate::plan::Look;
 
 /// How text looks.
@@ -113,7 +114,11 @@ pub fn short_kernel(release: &str) -> String {
     clean(&short)
 }
 
-/// `cpu 2`, `cpu 2-5`
-pub fn cpus(cpus: &boot::units::CpuSet) -> String {
-    if cpus.is_empty() { "—".to_owned() } else { format!("cpu {cpus}") }
+/// `cpu 2`, `cpu 2-5`, `2 shared`
+pub fn cpus(status: &PartitionStatus) -> String {
+    match status.shared_cpus {
+        Some(count) => format!("{count} shared"),
+        None if status.cpus.is_empty() => "—".to_owned(),
+        None => format!("cpu {}", status.cpus),
+    }
 }

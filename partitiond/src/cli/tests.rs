@@ -27,6 +27,7 @@ pub(super) fn status(name: &str, phase: Phase) -> PartitionStatus {
         kernel: "6.12.117+deb12-rt-amd64".to_owned(),
         backend: "bare".to_owned(),
         cpus: "2-3".parse().unwrap(),
+        shared_cpus: None,
         memory: Bytes::mib(512),
         nodes: vec![NodeShare { node: NodeId(0), size: Bytes::mib(512) }],
         memory_source: MemorySource::default(),

@@ -106,7 +106,7 @@ fn backends(cluster: &Cluster, places: &Places, problems: &mut Problems) {
 fn explicit_sets(cluster: &Cluster) -> impl Iterator<Item = (&String, &CpuSet)> {
     cluster.partitions.iter().filter_map(|(name, partition)| match &partition.cpus {
         Cpus::Set(set) => Some((name, set)),
-        Cpus::Count(_) | Cpus::Cores(_) => None,
+        Cpus::Count(_) | Cpus::Cores(_) | Cpus::Shared(_) => None,
     })
 }
 

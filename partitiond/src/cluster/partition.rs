@@ -119,7 +119,8 @@ fn cpus(node: &Node, problems: &mut Problems) -> Option<Cpus> {
             return None;
         }
     }
-    let (word, body) = variant(node, "choice of CPUs", &["Count", "Cores", "Set"], problems)?;
+    let (word, body) =
+        variant(node, "choice of CPUs", &["Count", "Cores", "Set", "Shared"], problems)?;
     if word == "Count" {
         let inner = single(word, body, &node.span, "Count(4)", problems)?;
         return number(inner, "a number of CPUs", 1..=8_192, problems).map(Cpus::Count);
@@ -127,6 +128,10 @@ fn cpus(node: &Node, problems: &mut Problems) -> Option<Cpus> {
     if word == "Cores" {
         let inner = single(word, body, &node.span, "Cores(2)", problems)?;
         return number(inner, "a number of cores", 1..=8_192, problems).map(Cpus::Cores);
+    }
+    if word == "Shared" {
+        let inner = single(word, body, &node.span, "Shared(1)", problems)?;
+        return number(inner, "a number of virtual CPUs", 1..=255, problems).map(Cpus::Shared);
     }
     let inner = single(word, body, &node.span, "Set(\"2-3\")", problems)?;
     let set: CpuSet = parsed(inner, "a set of CPUs, such as \"2-3,6\"", problems)?;

@@ -197,6 +197,8 @@ pub enum Cpus {
     Cores(u32),
     /// These CPUs, by Linux number.
     Set(CpuSet),
+    /// This many virtual CPUs, that run on the host's own whenever those have time: none is given away.
+    Shared(u32),
 }
 
 /// One core: that much there is on every machine, however many threads its cores have.

@@ -116,7 +116,10 @@ pub fn session_for(message: &ToGuest) -> Option<SessionId> {
         | ToGuest::Signal { session, .. }
         | ToGuest::Resize { session, .. }
         | ToGuest::Hangup { session } => Some(*session),
-        ToGuest::Configure(_) | ToGuest::GoesOn(_) | ToGuest::Ping { .. } | ToGuest::Shutdown { .. } => None,
+        ToGuest::Configure(_)
+        | ToGuest::GoesOn(_)
+        | ToGuest::Ping { .. }
+        | ToGuest::Shutdown { .. } => None,
     }
 }
 

@@ -15,6 +15,7 @@ pub fn explain(machine: &Machine, placement: &Placement, name: &str) -> Option<V
     let cpus = &placed.assignment.cpus;
     let mut lines = vec![match &placed.cpus_because {
         CpuReason::Asked => format!("CPUs {cpus}: the cluster file asks for them by number"),
+        CpuReason::Shared => "no CPUs of its own: it runs on the host's".to_owned(),
         CpuReason::Kept => format!("CPUs {cpus}: it has them already, and they serve"),
         CpuReason::Resized(stays) if stays == cpus => {
             format!("CPUs {cpus}: it has them already, and gives back the others")
@@ -37,9 +38,11 @@ pub fn explain(machine: &Machine, placement: &Placement, name: &str) -> Option<V
             format!("CPUs {cpus}: spread as asked, {}", parts.join(", "))
         }
     }];
-    let cores = cores(machine, cpus);
-    let noun = if cores == 1 { "core" } else { "cores" };
-    lines.push(format!("{cores} whole {noun}: siblings are never split between owners"));
+    if !cpus.is_empty() {
+        let cores = cores(machine, cpus);
+        let noun = if cores == 1 { "core" } else { "cores" };
+        lines.push(format!("{cores} whole {noun}: siblings are never split between owners"));
+    }
     let page = placed.assignment.source.page();
     let source = placed.assignment.source.name();
     for (node, amount) in &placed.assignment.memory {

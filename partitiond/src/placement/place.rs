@@ -1,10 +1,11 @@
 //! The order in which partitions are placed.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use boot::units::{Bytes, CpuSet};
 
-use crate::cluster::{Cluster, Numa, Partition};
+use crate::cluster::{Cluster, Cpus, Numa, Partition};
 use crate::inventory::Machine;
 
 use super::free::Free;
@@ -71,6 +72,7 @@ pub fn place(
     let all = 0..placer.requests.len();
     all.clone().for_each(|at| check::request(&mut placer, at));
     all.clone().for_each(|at| sets::claim_set(&mut placer, at));
+    all.clone().for_each(|at| placer.share_cpus(at));
     all.clone().for_each(|at| placer.keep_cpus(at));
     // What stays exactly as it is comes before what takes more: the latter cannot push it away.
     all.clone().for_each(|at| placer.keep_memory(at));
@@ -95,6 +97,38 @@ impl Placer<'_> {
         request.refused = true;
         let partitions = vec![request.name.to_owned()];
         self.refusals.push(Refusal { rule, partitions, field, message, hint: hint.into() });
+    }
+
+    /// Gives a request that shares the host's CPUs none of its own.
+    fn share_cpus(&mut self, at: usize) {
+        if matches!(self.requests[at].partition.cpus, Cpus::Shared(_)) {
+            self.requests[at].cores = Some((Vec::new(), CpuReason::Shared));
+        }
+    }
+
+    /// On which nodes the memory of a request belongs that has these cores, and in which proportion.
+    fn weights(&self, at: usize, cores: &[usize]) -> Vec<(usize, usize)> {
+        let Request { partition, current, .. } = &self.requests[at];
+        if !matches!(partition.cpus, Cpus::Shared(_)) {
+            return self.topology.by_node(cores);
+        }
+        let all = 0..self.topology.nodes.len();
+        match &partition.numa {
+            Some(Numa::Nodes(_)) => {
+                self.listed_nodes(at).into_iter().map(|node| (node, 1)).collect()
+            }
+            Some(Numa::Spread) => all.map(|node| (node, 1)).collect(),
+            None | Some(Numa::Local) => {
+                let has = |node: usize| {
+                    let memory = current.map(|current| &current.memory);
+                    memory.is_some_and(|memory| memory.contains_key(&self.topology.nodes[node]))
+                };
+                let room = |node: usize| self.memory.on_node(node, partition.memory_source);
+                // Where it has some already, else the roomiest.
+                let best = all.max_by_key(|node| (has(*node), room(*node), Reverse(*node)));
+                best.into_iter().map(|node| (node, 1)).collect()
+            }
+        }
     }
 
     /// Keeps the CPUs of a request for a count, if they serve.
@@ -142,7 +176,7 @@ impl Placer<'_> {
         {
             return;
         }
-        let beside = self.topology.by_node(cores).into_iter();
+        let beside = self.weights(at, cores).into_iter();
         let mut allowed: Vec<usize> = beside.map(|(node, _)| self.memory.home(node)).collect();
         allowed.extend(self.listed_nodes(at));
         let mut amounts = BTreeMap::new();
@@ -176,8 +210,8 @@ impl Placer<'_> {
         if request.refused || request.memory.is_some() {
             return;
         }
-        let weights = self.topology.by_node(cores);
-        let asked = *reason == CpuReason::Asked;
+        let weights = self.weights(at, cores);
+        let asked = matches!(reason, CpuReason::Asked | CpuReason::Shared);
         if self.take_memory(at, &weights) {
             return;
         }
@@ -244,7 +278,7 @@ impl Placer<'_> {
         order.sort_by_key(|at| {
             let partition = self.requests[*at].partition;
             let count = self.topology.count(&partition.cpus).unwrap_or(0);
-            (std::cmp::Reverse(count), std::cmp::Reverse(partition.memory))
+            (Reverse(count), Reverse(partition.memory))
         });
         order
     }

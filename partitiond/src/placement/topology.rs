@@ -123,7 +123,7 @@ impl Topology {
         match cpus {
             Cpus::Count(count) => Some(*count as usize),
             Cpus::Cores(cores) => Some((*cores as usize).saturating_mul(self.threads)),
-            Cpus::Set(_) => None,
+            Cpus::Set(_) | Cpus::Shared(_) => None,
         }
     }
 

@@ -30,7 +30,6 @@ pub fn plan(desired: &Desired, actual: &Actual) -> Plan {
 
 /// What a partition is, in one line.
 fn summary(spec: &Spec) -> String {
-    let noun = if spec.cpus.len() == 1 { "CPU" } else { "CPUs" };
     let image = image(spec);
     let backend = spec.backend.name();
     let memory = memory(&spec.memory);
@@ -38,7 +37,16 @@ fn summary(spec: &Spec) -> String {
         true => String::new(),
         false => format!(" ({})", spec.source.words()),
     };
-    format!("{noun} {}, {memory}{source}, image {image}, {backend}", spec.cpus)
+    format!("{}, {memory}{source}, image {image}, {backend}", cpus(spec))
+}
+
+/// The CPUs of a partition, in words.
+fn cpus(spec: &Spec) -> String {
+    let plural = |count: usize| if count == 1 { "CPU" } else { "CPUs" };
+    match spec.shared_cpus {
+        Some(count) => format!("{count} shared {}", plural(count as usize)),
+        None => format!("{} {}", plural(spec.cpus.len()), spec.cpus),
+    }
 }
 
 fn compare(spec: &Spec, existing: &Existing) -> (Action, String, Vec<Change>) {
@@ -76,6 +84,10 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
         MemorySource::Hugetlb { page } => format!("Hugetlb {}", page.size()),
         source => source.name().to_owned(),
     };
+    let short = |spec: &Spec| match spec.shared_cpus {
+        Some(_) => cpus(spec),
+        None => spec.cpus.to_string(),
+    };
     let all = [
         ("image", old.image != new.image || new.image.digest.is_none(), image(old), image(new)),
         (
@@ -84,7 +96,12 @@ fn changes(old: &Spec, new: &Spec) -> Vec<Change> {
             old.backend.name().to_owned(),
             new.backend.name().to_owned(),
         ),
-        ("cpus", old.cpus != new.cpus, old.cpus.to_string(), new.cpus.to_string()),
+        (
+            "cpus",
+            (&old.cpus, old.shared_cpus) != (&new.cpus, new.shared_cpus),
+            short(old),
+            short(new),
+        ),
         ("memory", old.memory != new.memory, memory(&old.memory), memory(&new.memory)),
         ("memory source", old.source != new.source, source(old), source(new)),
         ("numa", old.numa != new.numa, numa(old), numa(new)),

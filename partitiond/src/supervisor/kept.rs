@@ -72,6 +72,7 @@ impl Kept {
             kernel: report.kernel.clone().unwrap_or_else(|| entry.kernel.clone()),
             backend: entry.wanted.backend.name().to_owned(),
             cpus: entry.wanted.cpus.clone(),
+            shared_cpus: entry.wanted.shared_cpus,
             memory: boot::units::Bytes(memory.values().map(|size| size.0).sum()),
             nodes: shares_of(memory),
             memory_source: entry.wanted.source,

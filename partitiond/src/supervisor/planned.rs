@@ -139,6 +139,13 @@ impl Supervisor {
                 let error = Diagnostic::new(span, message, label);
                 problems.push(error.help("leave `memory_source` out, or take `backend: Bare`"));
             }
+            if spec.backend == Backend::Bare && spec.shared_cpus.is_some() {
+                let span = file.places().partition(name, "cpus").unwrap_or_default();
+                let message = "a bare partition needs CPUs of its own";
+                let label = "there is nothing that could share one between kernels";
+                let error = Diagnostic::new(span, message, label);
+                problems.push(error.help("take `backend: Kvm`, or `Count`, `Cores` or `Set`"));
+            }
             let virtual_devices = [
                 ("disks", spec.disks.is_empty()),
                 ("taps", spec.taps.is_empty()),

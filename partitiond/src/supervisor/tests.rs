@@ -57,6 +57,7 @@ fn entry(name: &str, restart: Restart) -> Entry {
         image: ImageRef { name: String::new(), digest: None },
         backend: Backend::Bare,
         cpus: Default::default(),
+        shared_cpus: None,
         memory: BTreeMap::new(),
         source: MemorySource::default(),
         numa: None,

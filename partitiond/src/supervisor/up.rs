@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use boot::backend;
-use boot::kvm::{DiskSpec, FilterMode, TapSpec};
-use boot::units::{Bytes, MacAddress};
+use boot::kvm::{DiskSpec, FilterMode, TapSpec, Topology};
+use boot::units::{Bytes, CpuId, MacAddress};
 use protocol::{Configuration, FrameError, ToGuest, VERSION, encode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -304,10 +304,14 @@ impl Supervisor {
         if spec.backend == Backend::Kvm {
             let all: u64 = spec.memory.values().map(|part| part.0).sum();
             let memory_of_snapshot = (spec.source == MemorySource::Snapshot).then_some(Bytes(all));
-            let (cpus, topology) = virtual_cpus(&planned.machine, &spec.cpus);
+            let (cpus, topology) = match spec.shared_cpus {
+                Some(count) => (vec![CpuId(0); count as usize], Topology::flat(count)),
+                None => virtual_cpus(&planned.machine, &spec.cpus),
+            };
             return Ok(backend::Spec::Kvm(boot::kvm::Spec {
                 cpus,
                 topology,
+                shared_cpus: spec.shared_cpus.is_some(),
                 memory_file,
                 page_size,
                 memory,

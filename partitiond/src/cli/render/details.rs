@@ -26,7 +26,13 @@ pub fn details(status: &PartitionStatus, style: Style) -> String {
     line("kernel", clean(&status.kernel));
     line("image", format!("{} ({})", clean(&status.image), short(&status.digest)));
     line("backend", clean(&status.backend));
-    line("cpus", status.cpus.to_string());
+    line(
+        "cpus",
+        match status.shared_cpus {
+            Some(count) => format!("{count}, shared with the host"),
+            None => status.cpus.to_string(),
+        },
+    );
     line("memory", memory(status));
     line("keeper", status.keeper.map_or("none".to_owned(), |pid| format!("process {pid}")));
     if let Some(boot_id) = &status.boot_id {

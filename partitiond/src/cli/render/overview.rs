@@ -30,7 +30,7 @@ pub fn outcome(partitions: &[(PartitionStatus, Outcome)], style: Style) -> Strin
         table.painted([
             (format!("✔ {name}"), Some(format!("{mark} {}", style.bold(&name)))),
             (short_kernel(&status.kernel), None),
-            (cpus(&status.cpus), None),
+            (cpus(status), None),
             (memory(status), None),
             (clean(&status.backend), None),
             (words, None),
@@ -51,7 +51,7 @@ pub fn overview(partitions: &[PartitionStatus], style: Style) -> String {
             (clean(&status.name), Some(style.bold(&clean(&status.name)))),
             (state, Some(painted)),
             (short_kernel(&status.kernel), None),
-            (status.cpus.to_string(), None),
+            (status.shared_cpus.map_or(status.cpus.to_string(), |n| format!("{n} shared")), None),
             (memory(status), None),
             (clean(&status.backend), None),
             (clean(&status.image), None),

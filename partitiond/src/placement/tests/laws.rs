@@ -32,6 +32,7 @@ fn any_partition() -> impl Strategy<Value = Partition> {
     let cpus = prop_oneof![
         5 => (1u32..9).prop_map(Cpus::Count),
         2 => (1u32..5).prop_map(Cpus::Cores),
+        1 => (1u32..5).prop_map(Cpus::Shared),
         1 => proptest::collection::btree_set(0u32..24, 1..4).prop_map(|cpus| Cpus::Set(
             cpus.into_iter().map(boot::units::CpuId).collect()
         )),
@@ -80,6 +81,7 @@ fn check(machine: &Machine, cluster: &Cluster, current: &Assignments, placement:
                 assert!(assignment.cpus.len().is_multiple_of(*cores as usize));
             }
             Cpus::Set(set) => assert_eq!(assignment.cpus, *set),
+            Cpus::Shared(_) => assert!(assignment.cpus.is_empty()),
         }
         for id in assignment.cpus.iter() {
             assert!(seen.insert(id), "{id} has two owners");
@@ -106,13 +108,22 @@ fn check(machine: &Machine, cluster: &Cluster, current: &Assignments, placement:
             assert!(amount.0 > 0 && amount.0.is_multiple_of(assignment.source.page().0));
             *on_node.entry(*node).or_default() += amount.0;
             let listed = matches!(&request.numa, Some(Numa::Nodes(list)) if list.contains(node));
-            assert!(cpu_nodes.contains(node) || listed, "memory on {node}, away from its CPUs");
+            let anywhere = matches!(request.cpus, Cpus::Shared(_))
+                && !matches!(request.numa, Some(Numa::Nodes(_)));
+            assert!(
+                cpu_nodes.contains(node) || listed || anywhere,
+                "memory on {node}, away from its CPUs"
+            );
         }
         let local = matches!(
             (&request.numa, &request.cpus),
-            (None, Cpus::Count(_) | Cpus::Cores(_)) | (Some(Numa::Local), _)
+            (None, Cpus::Count(_) | Cpus::Cores(_) | Cpus::Shared(_)) | (Some(Numa::Local), _)
         );
-        assert!(!local || cpu_nodes.len() == 1);
+        let nodes = match request.cpus {
+            Cpus::Shared(_) => assignment.memory.len(),
+            _ => cpu_nodes.len(),
+        };
+        assert!(!local || nodes == 1);
         if let Some(Numa::Nodes(list)) = &request.numa {
             assert!(cpu_nodes.iter().all(|node| list.contains(node)));
         }
@@ -164,7 +175,7 @@ proptest! {
         let mut changed = cluster.clone();
         let by_number = match &edited.cpus {
             Cpus::Set(set) => set.clone(),
-            Cpus::Count(_) | Cpus::Cores(_) => CpuSet::new(),
+            Cpus::Count(_) | Cpus::Cores(_) | Cpus::Shared(_) => CpuSet::new(),
         };
         changed.partitions.insert(name.clone(), edited);
         if let Ok(second) = place(&machine, &changed, &current) {
