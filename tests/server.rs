@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// How long a server may take to show the logs of its partitions when its scenario has failed.
 const LAST_LOOK: Duration = Duration::from_secs(20);
 
+/// Lines of logs that are shown when a scenario fails.
+const LAST_LINES: usize = 40;
+
 /// What a server is made of.
 #[derive(Clone, Debug)]
 pub struct Setup {
@@ -265,6 +268,12 @@ fn unique_name() -> rig::RigName {
     format!("test-{}-{count}", std::process::id()).parse().expect("a valid name")
 }
 
+/// What tells best why something ended.
+fn last_words(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(LAST_LINES)..].join("\n")
+}
+
 /// A path below the cache.
 fn in_cache(cache: &Path, name: &str) -> PathBuf {
     cache.join("tests").join(name)
@@ -273,13 +282,18 @@ fn in_cache(cache: &Path, name: &str) -> PathBuf {
 impl Drop for Server {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            crate::retry::examine(&self.console());
+            let console = self.console();
+            crate::retry::examine(&console);
             // A partition's kernel runs on the same QEMU.
             let list = "cd /var/lib/partitiond/log && ls | sed -n 's/\\.jsonl$//p'";
-            let Ok(names) = self.within(LAST_LOOK, list) else { return };
+            let Ok(names) = self.within(LAST_LOOK, list) else {
+                println!("the server's last words:\n{}", last_words(&console));
+                return;
+            };
             for name in names.text().lines() {
                 if let Ok(log) = self.within(LAST_LOOK, &format!("partitiond logs {name}")) {
                     crate::retry::examine(&log.text());
+                    println!("{name}'s last words:\n{}", last_words(&log.text()));
                 }
             }
         }
