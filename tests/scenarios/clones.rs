@@ -52,6 +52,7 @@ fn memory(server: &Server) -> (u64, u64) {
 }
 
 #[test]
+#[ignore = "under emulated virtualisation some clones are lost at random: not understood yet"]
 fn ten_go_on_from_one_snapshot() {
     scenario(|| {
         let server = Server::start(&Setup {
