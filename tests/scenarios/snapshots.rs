@@ -44,7 +44,8 @@ fn a_partition_goes_on_in_new_processes() {
         let sum = inside("sha256sum /dev/shm/ballast");
         inside("setsid sh /writer >/dev/null 2>&1 </dev/null &");
         let number = || {
-            let last = inside("cat /dev/shm/last 2>/dev/null || echo 0");
+            // While it is written anew it is empty.
+            let last = inside("until cat /dev/shm/last 2>/dev/null | grep .; do sleep 0.1; done");
             last.parse::<u64>().expect("a number")
         };
         let until = |least: u64| {
