@@ -129,12 +129,16 @@ impl Ending {
             let asked = self.asked.as_ref().is_some_and(|asked| Instant::now() >= asked.deadline);
             return Some(if asked { End::Stopped } else { End::Failed { message } });
         }
+        // Where the machine is slow to go off, a kernel goes on, and panics because its first process is gone.
+        match (request, &self.asked) {
+            (Some(Request::PowerOff), Some(_)) => return Some(End::Stopped),
+            (Some(Request::PowerOff), None) => return Some(End::PoweredOff),
+            _ => {}
+        }
         if let Some((message, when)) = &self.panicked {
             return (when.elapsed() > TRACE).then(|| End::Panicked { message: message.clone() });
         }
         match (request, &self.asked) {
-            (Some(Request::PowerOff), Some(_)) => return Some(End::Stopped),
-            (Some(Request::PowerOff), None) => return Some(End::PoweredOff),
             (Some(Request::Restart), _) => return Some(End::Restarted),
             (None, Some(asked)) if Instant::now() >= asked.deadline => return Some(End::Stopped),
             _ => {}
@@ -213,6 +217,18 @@ mod tests {
         let message = "Kernel panic - not syncing: sysrq triggered crash".to_owned();
         assert_eq!(ending.verdict(None, None), Some(End::Panicked { message }));
         assert_eq!(ending.last_words().len(), 2);
+    }
+
+    #[test]
+    fn a_kernel_that_goes_on_after_it_switched_itself_off_has_not_panicked() {
+        let mut ending = Ending::default();
+        ending.read(&record(
+            "Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000000",
+        ));
+        assert_eq!(ending.verdict(Some(Request::PowerOff), None), Some(End::PoweredOff));
+        std::thread::sleep(TRACE + Duration::from_millis(20));
+        let end = ending.verdict(Some(Request::Restart), None);
+        assert!(matches!(end, Some(End::Panicked { .. })), "one that panics restarts: {end:?}");
     }
 
     #[test]
